@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One description of the package for pip and for colcon (ament_python)."""
+
+from glob import glob
+from os.path import isfile
+
+from setuptools import find_packages, setup
+
+NAME = "cone_detector"
+SHARE = f"share/{NAME}"
+
+
+def files(pattern):
+    return sorted(path for path in glob(pattern) if isfile(path))
+
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    description="Stereo cone detection for Formula Student driverless cars: a ROS 2 node and its offline tools",
+    license="Apache-2.0 AND AGPL-3.0-only",
+    license_files=["LICENSE", "offline_tools/LICENSE"],
+    python_requires=">=3.10",
+    packages=find_packages(include=["cone_detector", "cone_detector.*", "offline_tools", "offline_tools.*"]),
+    package_data={
+        "cone_detector": ["interfaces/vision_msgs/*", "interfaces/vision_msgs/msg/*"],
+        "offline_tools": ["LICENSE", "**/*.yaml", "**/*.html", "**/*.css"],
+    },
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"{NAME}/resource/{NAME}"]),
+        (SHARE, ["package.xml"]),
+        (f"{SHARE}/launch", files("launch/*.launch.py")),
+        (f"{SHARE}/config", files("config/*.*")),
+        (f"{SHARE}/engines", files("engines/*")),
+        # `ros2 run` looks in lib/PACKAGE, pip and colcon write console scripts to bin: a small script leads from one to the other.
+        (f"lib/{NAME}", files(f"{NAME}/resource/lib/*")),
+    ],
+    # numpy, OpenCV and the rest stand in package.xml as rosdep keys (the car) and in config/requirements/ (a bare machine).
+    install_requires=[],
+    zip_safe=False,
+    entry_points={
+        "console_scripts": [
+            "cone_detector_node = cone_detector.node:main",
+            "cone-replay = cone_detector.replay.cli:main",
+            "cone-monitor = cone_detector.monitor:main",
+            "cone-bag = cone_detector.replay.bag_cli:main",
+            "cone-tools = offline_tools.cli:main",
+        ]
+    },
+)
