@@ -39,9 +39,7 @@ class ContractNetwork(nn.Module):
         stride = int(max(head.stride))
         if width % (scale * stride) or height % (scale * stride):
             raise ValueError(f"canvas {width}x{height}: both sides must be multiples of {scale * stride}")
-        maps = [
-            torch.empty(1, 1, int(height / scale / s), int(width / scale / s)) for s in head.stride.tolist()
-        ]
+        maps = [torch.empty(1, 1, int(height / scale / s), int(width / scale / s)) for s in head.stride.tolist()]
         centres, strides = make_anchors(maps, head.stride, 0.5)
         if len(centres) < ROWS:
             raise ValueError(f"canvas {width}x{height} has {len(centres)} anchors; the contract needs {ROWS}")

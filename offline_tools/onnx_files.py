@@ -2,9 +2,9 @@
 """Smaller ONNX files with the same network in them.
 
 `compact` stores large float32 weights as float16 behind a Cast, and weights that already pass through
-QuantizeLinear as the int8 numbers which that yields. `expand` undoes both, for parsers that want float weights
-in place (TensorRT 8.6 takes neither int8 initializers nor a Cast in front of a convolution's weights). A runtime
-computes with the same numbers before and after `expand`.
+QuantizeLinear as the int8 numbers which that yields. `expand` undoes both, for parsers that want float
+weights in place (TensorRT 8.6 takes neither int8 initializers nor a Cast in front of a convolution's
+weights). A runtime computes with the same numbers before and after `expand`.
 """
 
 from __future__ import annotations
@@ -29,9 +29,7 @@ def compact(model: onnx.ModelProto) -> onnx.ModelProto:
         if node.op_type == "QuantizeLinear" and node.input[0] in weights:
             _store_quantized(graph, node, weights)
     # Quantization parameters and the shapes of small constants stay as they are.
-    used_by_qdq = {
-        name for node in graph.node if node.op_type.endswith("izeLinear") for name in node.input[1:]
-    }
+    used_by_qdq = {name for node in graph.node if node.op_type.endswith("izeLinear") for name in node.input[1:]}
     for tensor in list(graph.initializer):
         large = np.prod(tensor.dims, dtype=int) >= _SMALLEST_STORED_AS_HALF
         if tensor.data_type == TensorProto.FLOAT and large and tensor.name not in used_by_qdq:
@@ -77,14 +75,10 @@ def _replace(graph: onnx.GraphProto, old: onnx.TensorProto, values: np.ndarray, 
 def _store_half(graph: onnx.GraphProto, tensor: onnx.TensorProto) -> None:
     name = tensor.name
     _replace(graph, tensor, numpy_helper.to_array(tensor).astype(np.float16), name + _STORED)
-    graph.node.insert(
-        0, helper.make_node("Cast", [name + _STORED], [name], to=TensorProto.FLOAT, name=name + "_cast")
-    )
+    graph.node.insert(0, helper.make_node("Cast", [name + _STORED], [name], to=TensorProto.FLOAT, name=name + "_cast"))
 
 
-def _store_quantized(
-    graph: onnx.GraphProto, node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]
-) -> None:
+def _store_quantized(graph: onnx.GraphProto, node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> None:
     tensor, scale, zero = (numpy_helper.to_array(weights[name]) for name in node.input)
     axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
     quantized = np.rint(tensor / _along(scale, axis, tensor.ndim)) + _along(zero, axis, tensor.ndim)
