@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an engine's rows to the detections of each image: thresholds and class-aware non-maximum suppression."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+def keep_confident(rows: NDArray[np.float32], thresholds: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of one image at or above their class's threshold.
+
+    rows: (K, 6) of x1, y1, x2, y2, score, class, sorted by score. thresholds: (classes,) float32.
+    """
+    # Rows are sorted by score: everything past the lowest threshold goes without being looked at.
+    count = int(np.searchsorted(-rows[:, 4], -thresholds.min(), side="right"))
+    rows = rows[:count]
+    return rows[rows[:, 4] >= thresholds[rows[:, 5].astype(np.intp)]]
+
+
+def suppress(
+    left: NDArray[np.float32], right: NDArray[np.float32], iou: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Class-aware non-maximum suppression of both images in one call, rows still sorted by score.
+
+    left, right: (N, 6) and (M, 6) rows. iou: overlap in 0..1 above which the less confident of two boxes goes.
+    """
+    if not len(left) and not len(right):
+        return left, right
+    rows = np.concatenate((left, right))
+    # OpenCV compares boxes of equal class id only: giving the images ids of their own keeps them apart.
+    ids = rows[:, 5].astype(np.int32)
+    ids[len(left) :] += 1 + int(ids.max())
+    xywh = rows[:, :4].astype(np.float64)
+    xywh[:, 2:] -= xywh[:, :2]
+    kept = cv2.dnn.NMSBoxesBatched(xywh, rows[:, 4], ids, 0.0, iou)  # type: ignore[arg-type]
+    kept = np.sort(np.asarray(kept, np.intp))
+    border = int(np.searchsorted(kept, len(left)))
+    return rows[kept[:border]], rows[kept[border:]]

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Engines: one contract (`contract`), one file a runtime, a manifest beside each engine file."""

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which engine files serve: TensorRT where a GPU and fitting plans are, else OpenVINO on the CPU, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cone_detector.engine.contract import Engine, EngineError
+from cone_detector.engine.manifest import REBUILD_COMMAND, Manifest, ManifestError, read_manifest
+from cone_detector.settings import Settings
+
+RUNTIMES = ("auto", "tensorrt", "openvino")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The files of one model for one runtime and precision, one manifest path a pass."""
+
+    runtime: str
+    model: str
+    precision: str
+    paths: tuple[Path, ...]
+    map50: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen. reason: one line for the log, with what was passed over and why."""
+
+    candidate: Candidate
+    reason: str
+
+
+def find_candidates(directory: Path, passes: Iterable[str]) -> tuple[list[Candidate], list[str]]:
+    """All complete sets of engine files in `directory`, and one line for each manifest that cannot be read."""
+    faults: list[str] = []
+    groups: dict[tuple[str, str, str], dict[str, tuple[Path, Manifest]]] = {}
+    for path in sorted(directory.glob("*.json")):
+        try:
+            manifest = read_manifest(path)
+        except ManifestError as error:
+            faults.append(str(error))
+            continue
+        runtime = _runtime_of(manifest)
+        if runtime:
+            groups.setdefault((runtime, manifest.model, manifest.precision), {})[manifest.name] = (
+                path,
+                manifest,
+            )
+    wanted = tuple(passes)
+    candidates = []
+    for (runtime, model, precision), found in groups.items():
+        if all(name in found for name in wanted):
+            evaluation = found[wanted[-1]][1].evaluation
+            paths = tuple(found[name][0] for name in wanted)
+            candidates.append(Candidate(runtime, model, precision, paths, evaluation.map50 if evaluation else 0.0))
+    return candidates, faults
+
+
+def choose_for(settings: Settings, installed: Path, passes: Iterable[str]) -> Choice:
+    """The engine that the settings ask for: named manifests, or a search of a folder (`installed` by default).
+
+    Raises EngineError or ManifestError with what to do.
+    """
+    named = [settings[f"engine.manifest_{name}"] for name in passes]
+    if all(named):
+        return _choose_named([Path(path).expanduser() for path in named])
+    if any(named):
+        raise EngineError("engine.manifest_320 and engine.manifest_640 go together: set both or neither")
+    directory = Path(settings["engine.directory"]).expanduser() if settings["engine.directory"] else installed
+    return choose(directory, passes, settings["engine.runtime"], settings["engine.model"], settings["engine.precision"])
+
+
+def _choose_named(paths: list[Path]) -> Choice:
+    manifests = [read_manifest(path) for path in paths]
+    kinds = {(_runtime_of(m), m.model, m.precision) for m in manifests}
+    if len(kinds) > 1:
+        raise EngineError(f"the named manifests do not belong together: {sorted(map(str, kinds))}")
+    runtime, model, precision = kinds.pop()
+    # A Q/DQ file has no runtime of its own here: the OpenVINO engine refuses it with the reason.
+    candidate = Candidate(runtime or "openvino", model, precision, tuple(paths), 0.0)
+    if obstacle := _obstacle(candidate):
+        raise EngineError(f"{paths[0]}: {obstacle}")
+    return Choice(candidate, f"{candidate.runtime} {precision} {model}, named by parameter")
+
+
+def choose(
+    directory: Path, passes: Iterable[str], runtime: str = "auto", model: str = "", precision: str = "auto"
+) -> Choice:
+    """Chooses among the engine files in `directory`.
+
+    passes: names that all must be there. runtime: one of RUNTIMES. model, precision: narrow the choice where given.
+    INT8 goes before float, then the higher mAP50 of the recorded evaluation. Raises EngineError with what to do.
+    """
+    passes = tuple(passes)
+    if runtime not in RUNTIMES:
+        raise EngineError(f"runtime '{runtime}' is unknown: use one of {', '.join(RUNTIMES)}")
+    candidates, faults = find_candidates(directory, passes)
+    fitting = [
+        c
+        for c in candidates
+        if model in ("", c.model) and precision in ("auto", c.precision) and runtime in ("auto", c.runtime)
+    ]
+    fitting.sort(key=lambda c: (c.runtime == "tensorrt", c.precision == "int8", c.map50), reverse=True)
+    passed_over = list(faults)
+    for candidate in fitting:
+        obstacle = _obstacle(candidate)
+        if obstacle is None:
+            reason = f"{candidate.runtime} {candidate.precision} {candidate.model} from {directory}"
+            if passed_over:
+                reason += "; passed over: " + "; ".join(passed_over)
+            return Choice(candidate, reason)
+        passed_over.append(f"{candidate.runtime} {candidate.precision} {candidate.model}: {obstacle}")
+    wanted = f"runtime '{runtime}', model '{model or 'any'}', precision '{precision}', passes {', '.join(passes)}"
+    found = "; ".join(passed_over) or "no engine file with a manifest"
+    raise EngineError(f"no engine in {directory} fits {wanted} ({found}): run `{REBUILD_COMMAND}`")
+
+
+def load(choice: Choice, slots: int, threads: int = 0) -> Engine:
+    """Loads and warms up the chosen engine with `slots` canvases. Raises EngineError or ManifestError."""
+    paths = choice.candidate.paths
+    if choice.candidate.runtime == "tensorrt":
+        from cone_detector.engine.tensorrt import TensorRtEngine
+
+        return TensorRtEngine(paths, slots)
+    from cone_detector.engine.openvino import OpenVinoEngine
+
+    return OpenVinoEngine(paths, slots, threads)
+
+
+def _runtime_of(manifest: Manifest) -> str | None:
+    if manifest.runtime.name in ("tensorrt", "tensorrt-rtx"):
+        return "tensorrt"
+    if manifest.qdq:
+        return None
+    return "openvino"
+
+
+def _obstacle(candidate: Candidate) -> str | None:
+    """Why this candidate cannot run on this machine; None where it can."""
+    checks: dict[str, Callable[[Candidate], str | None]] = {
+        "tensorrt": _tensorrt_obstacle,
+        "openvino": _openvino_obstacle,
+    }
+    return checks[candidate.runtime](candidate)
+
+
+def _openvino_obstacle(_: Candidate) -> str | None:
+    try:
+        import openvino  # noqa: F401
+    except ImportError as error:
+        return f"OpenVINO is not installed ({error})"
+    return None
+
+
+def _tensorrt_obstacle(candidate: Candidate) -> str | None:
+    from cone_detector.engine.tensorrt import obstacle
+
+    for path in candidate.paths:
+        found = obstacle(read_manifest(path))
+        if found:
+            return found
+    return None

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The letterbox: a camera image, scaled with its aspect kept, centred on the engine's canvas.
+
+The geometry is ultralytics' (centred, rounded, padding value 114), so that weights see what they were trained on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cone_detector.frames import Frame
+
+PADDING_VALUE = 114
+
+# cv2.resize with INTER_LINEAR samples 2x2 pixels: below half scale it skips some and aliases.
+_SMALLEST_LINEAR_SCALE = 0.5
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """Where an image of `source` size lies on a canvas; all sizes are (width, height) in pixels."""
+
+    source: tuple[int, int]
+    canvas: tuple[int, int]
+    scaled: tuple[int, int]
+    offset: tuple[int, int]
+
+    @classmethod
+    @lru_cache(maxsize=16)
+    def fit(cls, source: tuple[int, int], canvas: tuple[int, int]) -> Letterbox:
+        """The centred letterbox of `source` on `canvas`. Raises ValueError where a size is not positive."""
+        if min(*source, *canvas) <= 0:
+            raise ValueError(f"letterbox of {source} on {canvas}: sizes must be positive")
+        scale = min(canvas[0] / source[0], canvas[1] / source[1])
+        scaled = (max(1, round(source[0] * scale)), max(1, round(source[1] * scale)))
+        # 0.1 less before rounding: an odd rest goes to the right and below, as in ultralytics' LetterBox.
+        offset = (round((canvas[0] - scaled[0]) / 2 - 0.1), round((canvas[1] - scaled[1]) / 2 - 0.1))
+        return cls(source, canvas, scaled, offset)
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Canvas pixels a source pixel, along x and y."""
+        return self.scaled[0] / self.source[0], self.scaled[1] / self.source[1]
+
+    def to_source(self, xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Maps boxes from the canvas to the image, clipped to it. (N, 4) canvas pixels in, (N, 4) image pixels out."""
+        offset = np.array(self.offset * 2, np.float32)
+        scale = np.array(self.scale * 2, np.float32)
+        boxes = (xyxy - offset) / scale
+        np.clip(boxes, 0, np.array(self.source * 2, np.float32), out=boxes)
+        return boxes
+
+    def to_canvas(self, xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Maps boxes from the image to the canvas. (N, 4) image pixels in, (N, 4) canvas pixels out."""
+        return xyxy * np.array(self.scale * 2, np.float32) + np.array(self.offset * 2, np.float32)
+
+
+class LetterboxWriter:
+    """Writes camera images onto canvases in BGR, keeping one scratch image for colour conversion."""
+
+    def __init__(self) -> None:
+        self._scratch: NDArray[np.uint8] = np.empty((0, 0), np.uint8)
+
+    def write(self, frame: Frame, canvas: NDArray[np.uint8]) -> Letterbox:
+        """Letterboxes `frame` into `canvas`, (H, W, 3) uint8, in place, and says where it lies.
+
+        Colour is converted after scaling, on a quarter of the pixels.
+        """
+        box = Letterbox.fit(frame.size, (canvas.shape[1], canvas.shape[0]))
+        (width, height), (x, y) = box.scaled, box.offset
+        inside = canvas[y : y + height, x : x + width]
+        linear = min(box.scale) >= _SMALLEST_LINEAR_SCALE
+        interpolation = cv2.INTER_LINEAR if linear else cv2.INTER_AREA
+        if frame.to_bgr is None:
+            cv2.resize(frame.pixels, box.scaled, dst=inside, interpolation=interpolation)
+        else:
+            shape = (height, width, *frame.pixels.shape[2:])
+            if self._scratch.shape != shape:
+                self._scratch = np.empty(shape, np.uint8)
+            cv2.resize(frame.pixels, box.scaled, dst=self._scratch, interpolation=interpolation)
+            cv2.cvtColor(self._scratch, frame.to_bgr, dst=inside)
+        canvas[:y] = PADDING_VALUE
+        canvas[y + height :] = PADDING_VALUE
+        canvas[y : y + height, :x] = PADDING_VALUE
+        canvas[y : y + height, x + width :] = PADDING_VALUE
+        return box

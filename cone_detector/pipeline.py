@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The running detector: images go in as they come, one thread does the work, results come out.
+
+The node and the paced replay feed it alike. An image is letterboxed by whoever brings it; the inference thread takes
+complete pairs, of which the latest wins; a fault costs one frame and is reported.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from time import perf_counter_ns
+from typing import Any
+
+from cone_detector.detector import CameraImage, StereoDetector, StereoResult
+from cone_detector.frames import Frame
+from cone_detector.latency import StageClock
+from cone_detector.pairing import Pairer, PairingCounts, Slot
+
+# How long the inference thread waits before it looks whether it should end or change engines.
+_WAIT_S = 0.2
+
+
+class Pipeline:
+    """Pairs, detects and hands on.
+
+    on_result: called in the inference thread with each result and its slot, whose stamps and tags are still there.
+    on_fault: called with the exception that cost a frame.
+    """
+
+    def __init__(
+        self,
+        detector: StereoDetector,
+        on_result: Callable[[StereoResult, Slot], None],
+        on_fault: Callable[[Exception], None],
+        tolerance_ns: int,
+        depth: int = 1,
+    ) -> None:
+        self._detector = detector
+        self._pairer = Pairer(tolerance_ns, depth)
+        self._on_result = on_result
+        self._on_fault = on_fault
+        # Taken to bring an image in and to swap engines; never while a network runs.
+        self._intake = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
+
+    @property
+    def detector(self) -> StereoDetector:
+        return self._detector
+
+    @property
+    def counts(self) -> PairingCounts:
+        return self._pairer.counts
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the inference thread after the frame in work and closes the engine."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._detector.close()
+
+    def offer(self, side: int, stamp_ns: int, frame: Frame, tag: Any = None, decode_ms: float = 0.0) -> None:
+        """Brings in one image. side: 0 left, 1 right. The frame's memory must stay until its result is out."""
+        with self._intake:
+            self._write(side, stamp_ns, perf_counter_ns(), frame, tag, decode_ms)
+
+    def swap(self, detector: StereoDetector) -> None:
+        """Goes on with another detector; images that wait move over, the frame in work finishes with the old one."""
+        with self._intake:
+            old = self._pairer
+            self._detector, self._pairer = detector, Pairer(old.tolerance_ns, old.depth)
+            self._pairer.counts = old.counts
+            waiting = [
+                (slot.stamp_ns[side], slot.arrival_ns[side], side, slot.payload[side])
+                for slot in old.pending()
+                for side in (0, 1)
+                if slot.filled[side]
+            ]
+            for stamp_ns, arrival_ns, side, (image, _, decode_ms) in sorted(waiting, key=lambda item: item[:3]):
+                self.counts.received[side] -= 1
+                self._write(side, stamp_ns, arrival_ns, image.frame, image.tag, decode_ms)
+
+    def _write(self, side: int, stamp_ns: int, arrival_ns: int, frame: Frame, tag: Any, decode_ms: float) -> None:
+        slot = self._pairer.place(side, stamp_ns, arrival_ns)
+        begin = perf_counter_ns()
+        try:
+            image = self._detector.write(slot.index, side, frame, tag)
+        except Exception:
+            self._pairer.abandon(slot, side)
+            raise
+        slot.payload[side] = (image, (perf_counter_ns() - begin) / 1e6, decode_ms)
+        self._pairer.complete(slot, side)
+
+    def _work(self) -> None:
+        detector, pairer = self._detector, self._pairer
+        while not self._stop.is_set():
+            if detector is not self._detector:
+                detector.close()
+                with self._intake:
+                    detector, pairer = self._detector, self._pairer
+            slot = pairer.take(_WAIT_S)
+            if slot is None:
+                continue
+            try:
+                self._on_result(self._process(detector, slot), slot)
+            except Exception as error:  # one bad frame must not end the thread
+                self._on_fault(error)
+            finally:
+                pairer.release(slot)
+
+    @staticmethod
+    def _process(detector: StereoDetector, slot: Slot) -> StereoResult:
+        clock = StageClock()
+        payloads: list[tuple[CameraImage, float, float]] = slot.payload
+        ready_ns = max(slot.arrival_ns)
+        for _, letterbox_ms, decode_ms in payloads:
+            clock.ms["decode"] = clock.ms.get("decode", 0.0) + decode_ms
+            clock.ms["letterbox"] = clock.ms.get("letterbox", 0.0) + letterbox_ms
+        clock.ms["wait"] = (perf_counter_ns() - ready_ns) / 1e6
+        result = detector.process(slot.index, (payloads[0][0], payloads[1][0]), ready_ns, clock)
+        clock.ms["total"] = (perf_counter_ns() - ready_ns) / 1e6
+        return result

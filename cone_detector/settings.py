@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every parameter of the detector: name, default, range, meaning. The only place where a default is written.
+
+The node declares its ROS parameters from this table, the launch files their arguments, the documentation its reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cone_detector.classes import CLASS_NAMES
+
+Value = bool | int | float | str
+
+
+class SettingError(ValueError):
+    """A value that a parameter cannot take; the message names parameter, value and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One parameter. live: may change while the node is active; the others are read when it is configured."""
+
+    name: str
+    default: Value
+    doc: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    live: bool = False
+
+    def check(self, value: Any) -> Value:
+        """The value, in the type of the default. Raises SettingError."""
+        kind = type(self.default)
+        if kind is float and type(value) is int:
+            value = float(value)
+        if type(value) is not kind:
+            raise SettingError(f"{self.name} is {value!r}, must be {kind.__name__}")
+        if self.choices and value not in self.choices:
+            raise SettingError(f"{self.name} is '{value}', must be one of {', '.join(self.choices)}")
+        if self.low is not None and self.high is not None and not self.low <= value <= self.high:
+            raise SettingError(f"{self.name} is {value}, must lie in {self.low:g} to {self.high:g}")
+        return value
+
+
+def _live(name: str, default: Value, doc: str, *, low: float | None = None, high: float | None = None,
+          choices: tuple[str, ...] = ()) -> Setting:  # fmt: skip
+    return Setting(name, default, doc, low, high, choices, live=True)
+
+
+POLICIES = ("fixed_320", "fixed_640", "cascade")
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("autostart", True, "Configure and activate at start; false leaves that to a lifecycle manager."),
+    # Engines
+    Setting("engine.directory", "", "Folder of engine files and manifests; empty: the one that the package installs."),
+    Setting("engine.runtime", "auto", "auto: TensorRT where a GPU and a fitting plan are, else OpenVINO on the CPU.",
+            choices=("auto", "tensorrt", "openvino")),
+    Setting("engine.model", "", "Model to load, as yolo11n; empty: the best evaluated one."),
+    Setting("engine.precision", "auto", "Precision to load; auto prefers int8.",
+            choices=("auto", "fp32", "fp16", "int8")),
+    Setting("engine.manifest_320", "", "Manifest of the 320 engine, instead of a search; set manifest_640 too."),
+    Setting("engine.manifest_640", "", "Manifest of the 640 engine, instead of a search; set manifest_320 too."),
+    Setting("engine.threads", 0, "CPU threads of one pass (OpenVINO); 0: all cores.", 0, 64),
+    # Detection
+    _live("confidence", 0.35, "Lowest score of a cone that is published.", low=0.01, high=1.0),
+    *(
+        _live(f"class_confidence.{name}", 0.0, f"Lowest score of a {name}; 0: `confidence` decides.", low=0.0, high=1.0)
+        for name in CLASS_NAMES
+    ),
+    _live("nms_iou", 0.5, "Overlap above which the weaker of two boxes of one class goes.",
+          low=0.05, high=1.0),
+    # Adaptive inference
+    _live("policy.name", "cascade", "Which passes run on a frame.", choices=POLICIES),
+    _live("policy.min_mean_confidence", 0.80, "cascade: escalate where the mean score of either image is lower.",
+          low=0.0, high=1.0),
+    _live("policy.hysteresis", 0.03, "cascade: while escalating, the mean score must exceed the limit by this to stop.",
+          low=0.0, high=0.5),
+    _live("policy.max_disagreement", 3, "cascade: escalate where left and right differ by more cones; 100: never.",
+          low=0, high=100),
+    _live("policy.when_empty", True, "cascade: escalate where an image shows no cone at all."),
+    _live("policy.refresh_frames", 30, "cascade: escalate at least every so many frames; 0: never.", low=0, high=10000),
+    _live("policy.deadline_ms", 0.0, "No second pass that would end later than this after the pair; 0: no deadline.",
+          low=0.0, high=1000.0),
+    # Pairing and queue
+    Setting("sync.tolerance_ms", 5.0, "Largest difference of the stamps of a pair.", 0.0, 1000.0),
+    Setting("queue.depth", 1, "Complete pairs that may wait; one more pushes out the oldest. 1: latest wins.", 1, 16),
+    # Input
+    Setting("input.mode", "pair", "pair: two image topics; side_by_side: one image, left half and right half.",
+            choices=("pair", "side_by_side")),
+    Setting("input.compressed", False, "Subscribe to sensor_msgs/CompressedImage instead of Image."),
+    Setting("topics.left_image", "left/image", "Left image topic."),
+    Setting("topics.right_image", "right/image", "Right image topic."),
+    Setting("topics.side_by_side", "side_by_side/image", "Image topic in side_by_side mode."),
+    Setting("topics.left_info", "left/camera_info", "Left CameraInfo topic."),
+    Setting("topics.right_info", "right/camera_info", "Right CameraInfo topic."),
+    Setting("qos.reliability", "best_effort", "Reliability of the image subscriptions.",
+            choices=("best_effort", "reliable")),
+    Setting("qos.depth", 5, "History depth of the image subscriptions.", 1, 100),
+    # Stereo
+    _live("stereo.enabled", True, "Locate cones in space; needs CameraInfo of both cameras."),
+    _live("stereo.min_range_m", 0.5, "Nearest cone that is located.", low=0.1, high=10.0),
+    _live("stereo.max_range_m", 30.0, "Farthest cone that is located.", low=1.0, high=200.0),
+    _live("stereo.max_row_difference_px", 6.0, "Largest row difference of one cone's two boxes, in image pixels.",
+          low=0.5, high=100.0),
+    Setting("stereo.target_frame", "base_link", "Frame of published cones where tf has it; empty: left optical frame."),
+    # Output
+    _live("publish.detections", True, "Publish detections/left and detections/right."),
+    _live("publish.cones", True, "Publish cones."),
+    _live("publish.points", True, "Publish cones/points."),
+    _live("publish.markers", True, "Publish cones/markers."),
+    _live("publish.annotated", True, "Publish image_annotated while somebody subscribes."),
+    _live("publish.latency", True, "Publish latency and latency/*_ms."),
+)  # fmt: skip
+
+BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}
+
+
+@dataclass(frozen=True)
+class Settings(Mapping[str, Any]):
+    """A checked, unchangeable set of all parameters; a change makes a new one, so readers never see half of it."""
+
+    values: Mapping[str, Value]
+
+    @classmethod
+    def of(cls, **changes: Value) -> Settings:
+        """Defaults with changes; write dots of names as two underscores: `policy__name="fixed_640"`."""
+        return cls({s.name: s.default for s in SETTINGS}).changed(
+            {name.replace("__", "."): value for name, value in changes.items()}
+        )
+
+    def changed(self, changes: Mapping[str, Value]) -> Settings:
+        """A copy with `changes`. Raises SettingError for an unknown name or a value out of range."""
+        checked = dict(self.values)
+        for name, value in changes.items():
+            if name not in BY_NAME:
+                raise SettingError(f"{name} is no parameter of cone_detector")
+            checked[name] = BY_NAME[name].check(value)
+        return replace(self, values=checked)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values)
+
+    def __len__(self) -> int:
+        return len(self.values)
