@@ -17,7 +17,7 @@ def files(pattern):
 setup(
     name=NAME,
     version="0.1.0",
-    description="Stereo cone detection for Formula Student driverless cars: a ROS 2 node and its offline tools",
+    description="Stereo cone detection for Formula Student driverless cars: a ROS 2 node, offline tools",
     license="Apache-2.0 AND AGPL-3.0-only",
     license_files=["LICENSE", "offline_tools/LICENSE"],
     python_requires=">=3.10",
@@ -32,10 +32,11 @@ setup(
         (f"{SHARE}/launch", files("launch/*.launch.py")),
         (f"{SHARE}/config", files("config/*.*")),
         (f"{SHARE}/engines", files("engines/*")),
-        # `ros2 run` looks in lib/PACKAGE, pip and colcon write console scripts to bin: a small script leads from one to the other.
+        # `ros2 run` looks in lib/PACKAGE, pip and colcon write console scripts to bin: these lead from one to
+        # the other.
         (f"lib/{NAME}", files(f"{NAME}/resource/lib/*")),
     ],
-    # numpy, OpenCV and the rest stand in package.xml as rosdep keys (the car) and in config/requirements/ (a bare machine).
+    # NumPy, OpenCV and the rest: rosdep keys in package.xml (the car), config/requirements/ (a bare machine).
     install_requires=[],
     zip_safe=False,
     entry_points={

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Build `vision_msgs` as a wheel and install it into the running environment.
+
+The ROS 2 Jazzy wheels bring the generators but not this package, so its interfaces are generated here from their
+field lists (`vision_msgs/msg`). Field names and types decide a message's type hash, hence these talk to
+upstream's. Wheels are cached under a key of everything that they depend on: the second run needs neither network
+nor compiler.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import venv
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+HERE = Path(__file__).parent
+SOURCE = HERE / "vision_msgs"
+PINS = HERE / "build_requirements.txt"
+PACK = HERE / "pack.py"
+DEFAULT_CACHE = Path("build/interfaces")
+
+
+class BuildError(Exception):
+    """The interface cannot be built here; the message says what is missing and how to get it."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Install `vision_msgs` where it is not importable; returns a process exit code."""
+    parser = argparse.ArgumentParser(prog="python -m cone_detector.interfaces", description=main.__doc__)
+    parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="folder of built wheels (%(default)s)")
+    arguments = parser.parse_args(argv)
+    if find_spec("vision_msgs"):
+        print("vision_msgs: already importable, nothing to build")
+        return 0
+    try:
+        install(cached_wheel(arguments.cache.resolve()))
+    except BuildError as error:
+        print(f"vision_msgs: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def cached_wheel(cache: Path) -> Path:
+    """Return the wheel of this source, Python and platform, building it when the cache lacks it."""
+    folder = cache / cache_key()
+    found = sorted(folder.glob("vision_msgs-*.whl"))
+    if found:
+        print(f"vision_msgs: using the built {found[0].name}")
+        return found[0]
+    check_machine()
+    print("vision_msgs: building the Python interface, once (about half a minute)", flush=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="work-", dir=cache) as work:
+        wheel = build_wheel(Path(work))
+        return Path(shutil.move(wheel, folder / wheel.name))
+
+
+def cache_key() -> str:
+    """Hash of the sources, the pinned build tools, the installed message packages and the platform."""
+    digest = hashlib.sha256(f"{sys.implementation.cache_tag} {platform.machine()} {message_versions()}".encode())
+    for path in sorted([PINS, PACK, *(p for p in SOURCE.rglob("*") if p.is_file())]):
+        digest.update(path.relative_to(HERE).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def message_versions() -> str:
+    """Return the versions of the packages that the built libraries link to."""
+    try:
+        return " ".join(f"{name}=={version(name)}" for name in ("ros-std-msgs", "ros-geometry-msgs", "numpy"))
+    except PackageNotFoundError as error:
+        raise BuildError(f"the ROS 2 wheels are not installed ({error}); run `make demo`") from None
+
+
+def check_machine() -> None:
+    """Raise BuildError, with the command that helps, where building cannot work."""
+    distro = os.environ.get("ROS_DISTRO")
+    if distro:
+        raise BuildError(f"ROS 2 {distro} is sourced but has no vision_msgs: sudo apt install ros-{distro}-vision-msgs")
+    if not (shutil.which("cc") and shutil.which("c++")):
+        raise BuildError("a C and a C++ compiler are needed once: sudo apt install gcc g++")
+    if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
+        raise BuildError("Python's headers are needed once: sudo apt install python3-dev")
+
+
+def build_wheel(work: Path) -> Path:
+    """Generate, compile and pack the interface inside `work`; returns the wheel's path."""
+    tools = work / "env"
+    venv.create(tools, with_pip=True)
+    # The message packages that the interface refers to are those of the environment that will import it.
+    site = Path(sysconfig.get_path("purelib"))
+    inner = Path(sysconfig.get_path("purelib", vars={"base": str(tools), "platbase": str(tools)}))
+    (inner / "runtime.pth").write_text(f"{site}\n")
+
+    prefixes = os.pathsep.join([str(tools), sys.prefix])
+    environment = os.environ | {
+        "AMENT_PREFIX_PATH": prefixes,
+        "CMAKE_PREFIX_PATH": prefixes,
+        "PATH": os.pathsep.join([str(tools / "bin"), os.environ.get("PATH", os.defpath)]),
+    }
+    python = tools / "bin" / "python"
+    tree, stage = work / "tree", work / "stage"
+    settings = {
+        "CMAKE_BUILD_TYPE": "Release",
+        "CMAKE_INSTALL_PREFIX": work / "install",
+        "CMAKE_PROJECT_INCLUDE": SOURCE.resolve() / "foreign_include_directories.cmake",
+        "BUILD_TESTING": "OFF",
+        "Python3_EXECUTABLE": python,
+    }
+    definitions = [f"-D{name}={value}" for name, value in settings.items()]
+    steps: list[list[str | Path]] = [
+        [python, "-m", "pip", "install", "--quiet", "--requirement", PINS],
+        ["cmake", "-G", "Ninja", "-S", SOURCE, "-B", tree, *definitions],
+        ["cmake", "--build", tree],
+        ["cmake", "--install", tree],
+        [python, PACK, work / "install", stage],
+        [python, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", work, stage],
+    ]
+    for step in steps:
+        run(step, environment)
+    return next(work.glob("vision_msgs-*.whl"))
+
+
+def install(wheel: Path) -> None:
+    """Install a wheel into the running environment, without asking any index."""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--force-reinstall"]
+    run([*pip, wheel], dict(os.environ))
+
+
+def run(command: Sequence[str | Path], environment: dict[str, str]) -> None:
+    """Run one step; its output is shown only where it fails."""
+    line = [str(part) for part in command]
+    done = subprocess.run(
+        line, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    if done.returncode:
+        tail = done.stdout.decode(errors="replace")[-4000:]
+        raise BuildError(f"this step failed: {' '.join(line)}\n{tail}")
