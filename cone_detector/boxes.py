@@ -34,7 +34,7 @@ def suppress(
     ids[len(left) :] += 1 + int(ids.max())
     xywh = rows[:, :4].astype(np.float64)
     xywh[:, 2:] -= xywh[:, :2]
-    kept = cv2.dnn.NMSBoxesBatched(xywh, rows[:, 4], ids, 0.0, iou)  # type: ignore[arg-type]
-    kept = np.sort(np.asarray(kept, np.intp))
+    survivors = cv2.dnn.NMSBoxesBatched(xywh, rows[:, 4], ids, 0.0, iou)  # type: ignore[arg-type]
+    kept = np.sort(np.asarray(survivors, np.intp))
     border = int(np.searchsorted(kept, len(left)))
     return rows[kept[:border]], rows[kept[border:]]

@@ -7,7 +7,7 @@ The node declares its ROS parameters from this table, the launch files their arg
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from cone_detector.classes import CLASS_NAMES
@@ -40,7 +40,7 @@ class Setting:
             raise SettingError(f"{self.name} is {value!r}, must be {kind.__name__}")
         if self.choices and value not in self.choices:
             raise SettingError(f"{self.name} is '{value}', must be one of {', '.join(self.choices)}")
-        if self.low is not None and self.high is not None and not self.low <= value <= self.high:
+        if self.low is not None and self.high is not None and not self.low <= float(value) <= self.high:
             raise SettingError(f"{self.name} is {value}, must lie in {self.low:g} to {self.high:g}")
         return value
 
@@ -118,33 +118,26 @@ SETTINGS: tuple[Setting, ...] = (
 BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}
 
 
-@dataclass(frozen=True)
 class Settings(Mapping[str, Any]):
     """A checked, unchangeable set of all parameters; a change makes a new one, so readers never see half of it."""
 
-    values: Mapping[str, Value]
-
-    @classmethod
-    def of(cls, **changes: Value) -> Settings:
-        """Defaults with changes; write dots of names as two underscores: `policy__name="fixed_640"`."""
-        return cls({s.name: s.default for s in SETTINGS}).changed(
-            {name.replace("__", "."): value for name, value in changes.items()}
-        )
-
-    def changed(self, changes: Mapping[str, Value]) -> Settings:
-        """A copy with `changes`. Raises SettingError for an unknown name or a value out of range."""
-        checked = dict(self.values)
-        for name, value in changes.items():
+    def __init__(self, changes: Mapping[str, Value] | None = None) -> None:
+        """The defaults with `changes`. Raises SettingError for an unknown name or a value out of range."""
+        self._values: dict[str, Value] = {setting.name: setting.default for setting in SETTINGS}
+        for name, value in (changes or {}).items():
             if name not in BY_NAME:
                 raise SettingError(f"{name} is no parameter of cone_detector")
-            checked[name] = BY_NAME[name].check(value)
-        return replace(self, values=checked)
+            self._values[name] = BY_NAME[name].check(value)
+
+    def changed(self, changes: Mapping[str, Value]) -> Settings:
+        """A copy with `changes`. Raises SettingError."""
+        return Settings({**self._values, **changes})
 
     def __getitem__(self, name: str) -> Any:
-        return self.values[name]
+        return self._values[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.values)
+        return iter(self._values)
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self._values)
