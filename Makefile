@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --no-input
+REQ := config/requirements
+
+# With apt's ROS 2 sourced, its Python, its rclpy and its messages are used; elsewhere ROS 2 comes as wheels.
+APT_ROS := $(shell [ -n "$${ROS_DISTRO:-}" ] && /usr/bin/python3 -c 'import rclpy' 2>/dev/null && echo yes)
+ifeq ($(APT_ROS),yes)
+  PYTHON ?= /usr/bin/python3
+  VENV_OPTIONS := --system-site-packages
+  RUNTIME_REQUIREMENTS := -r $(REQ)/apt.txt
+else
+  PYTHON ?= python3
+  VENV_OPTIONS :=
+  RUNTIME_REQUIREMENTS := -r $(REQ)/ros.txt -r $(REQ)/runtime.txt
+endif
+
+# Stamps carry a hash of what they installed, so that a finished set-up is never repeated and needs no network.
+VERSION := $(shell $(PYTHON) -c 'import sys; print(sys.version_info[:3])')
+KEY := $(shell { echo "$(VERSION) $(RUNTIME_REQUIREMENTS)"; cat $(REQ)/*.txt $(REQ)/*.pth setup.py; \
+  find cone_detector/interfaces -type f -not -name '*.pyc' | sort | xargs cat; } | sha256sum | cut -c 1-16)
+RUNTIME := $(VENV)/.stamps/runtime-$(KEY)
+TESTS := $(VENV)/.stamps/test-$(KEY)
+OFFLINE := $(VENV)/.stamps/offline-$(KEY)
+
+.PHONY: help demo test lint engines offline clean
+
+help:
+	@echo "make demo [BAG=path]   run the real node on a stereo bag and show what it found"
+	@echo "make test              lint, type check and run every test"
+	@echo "make lint              ruff and mypy only"
+	@echo "make engines           rebuild the engines that do not fit this machine"
+	@echo "make offline           install the offline tools (training, export, quantization; several GB)"
+	@echo "make clean             remove the environment and everything built"
+
+demo: $(RUNTIME)
+	$(PY) -m cone_detector.demo $(if $(BAG),--bag "$(BAG)")
+
+test: lint
+	$(PY) -m pytest
+
+lint: $(TESTS)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+engines: $(RUNTIME)
+	$(PY) -m offline_tools.cli build
+
+offline: $(OFFLINE)
+
+$(RUNTIME):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	  || { echo "Python 3.10 or later is needed; $(PYTHON) is older (PYTHON=... chooses another)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
+	  || { echo "Python's venv module is needed: sudo apt install python3-venv"; exit 1; }
+	@echo "Installing the runtime into $(VENV) (once)"
+	$(PYTHON) -m venv --clear $(VENV_OPTIONS) $(VENV)
+	$(PIP) install --quiet $(RUNTIME_REQUIREMENTS)
+	cp $(REQ)/ament_prefix.pth "$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+	$(PY) -m cone_detector.interfaces
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@mkdir -p $(@D) && touch $@
+
+$(TESTS): $(RUNTIME)
+	@echo "Installing the test extras into $(VENV) (once)"
+	$(PIP) install --quiet -r $(REQ)/test.txt
+	@touch $@
+
+$(OFFLINE): $(RUNTIME)
+	$(PIP) install -r $(REQ)/offline.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist install log demo_output *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
