@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An engine whose rows a test decides, for what must be tested without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cone_detector.classes import CLASS_NAMES
+from cone_detector.engine.contract import ROWS, EngineError, PassTimes
+from cone_detector.engine.manifest import Manifest, Runtime
+
+CANVAS = (640, 384)
+
+MANIFEST_320 = Manifest(
+    model="table",
+    name="320",
+    file="table-320.onnx",
+    file_sha256="0" * 64,
+    onnx_sha256="0" * 64,
+    classes=CLASS_NAMES,
+    canvas=CANVAS,
+    network=(320, 192),
+    camera_aspect=(16, 9),
+    precision="fp32",
+    nms=True,
+    qdq=False,
+    runtime=Runtime("onnx", "opset 17"),
+)
+MANIFEST_640 = replace(MANIFEST_320, name="640", file="table-640.onnx", network=(640, 384))
+
+
+def rows_of(*cones: tuple[float, float, float, float, float, int]) -> NDArray[np.float32]:
+    """Contract rows of one image: the cones, sorted by score, then zeros."""
+    rows = np.zeros((ROWS, 6), np.float32)
+    for row, cone in zip(rows, sorted(cones, key=lambda c: -c[4]), strict=False):
+        row[:] = cone
+    return rows
+
+
+Answer = Callable[[str, NDArray[np.uint8]], NDArray[np.float32]]
+
+
+class TableEngine:
+    """Answers each pass with `answer(name, canvas)`, (2, ROWS, 6); raises EngineError where that returns None."""
+
+    def __init__(self, answer: Answer, slots: int = 8, nms: bool = True) -> None:
+        self.manifests = {m.name: replace(m, nms=nms) for m in (MANIFEST_320, MANIFEST_640)}
+        self.slots = tuple(np.zeros((2, CANVAS[1], CANVAS[0], 3), np.uint8) for _ in range(slots))
+        self.times = PassTimes()
+        self.device = "table"
+        self.notes: tuple[str, ...] = ()
+        self.passes: list[str] = []
+        self.closed = False
+        self._answer = answer
+
+    def infer(self, name: str, slot: int) -> NDArray[np.float32]:
+        self.passes.append(name)
+        rows = self._answer(name, self.slots[slot])
+        if rows is None:
+            raise EngineError("the table has no answer")
+        return rows
+
+    def close(self) -> None:
+        self.closed = True

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The letterbox keeps the aspect, pads evenly, and its boxes map back to the camera image."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cone_detector.frames import Frame, split_side_by_side, view_image
+from cone_detector.letterbox import PADDING_VALUE, Letterbox, LetterboxWriter
+
+CANVAS = (640, 384)
+
+
+@pytest.mark.parametrize(
+    ("source", "scaled", "offset"),
+    [
+        ((1280, 720), (640, 360), (0, 12)),  # the ZED 2i
+        ((640, 360), (640, 360), (0, 12)),
+        ((672, 376), (640, 358), (0, 13)),  # ZED VGA
+        ((1920, 1200), (614, 384), (13, 0)),  # taller than the canvas: bars left and right
+        ((320, 240), (512, 384), (64, 0)),  # smaller than the canvas: scaled up
+        ((2208, 1242), (640, 360), (0, 12)),
+    ],
+)
+def test_geometry(source, scaled, offset):
+    box = Letterbox.fit(source, CANVAS)
+    assert (box.scaled, box.offset) == (scaled, offset)
+
+
+@pytest.mark.parametrize("size", [(0, 720), (1280, -1)])
+def test_an_impossible_size_is_refused(size):
+    with pytest.raises(ValueError, match="must be positive"):
+        Letterbox.fit(size, CANVAS)
+
+
+@given(
+    st.tuples(st.integers(64, 4000), st.integers(64, 4000)),
+    st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1)),
+)
+def test_boxes_return_to_where_they_came_from(source, corners):
+    x1, x2 = sorted((corners[0] * source[0], corners[2] * source[0]))
+    y1, y2 = sorted((corners[1] * source[1], corners[3] * source[1]))
+    box = Letterbox.fit(source, CANVAS)
+    boxes = np.array([[x1, y1, x2, y2]], np.float32)
+    np.testing.assert_allclose(box.to_source(box.to_canvas(boxes)), boxes, atol=source[0] * 1e-5 + 1e-2)
+
+
+def test_boxes_that_reach_into_the_padding_are_clipped_to_the_image():
+    box = Letterbox.fit((1280, 720), CANVAS)
+    np.testing.assert_array_equal(
+        box.to_source(np.array([[-5, 2, 700, 383]], np.float32)), np.array([[0, 0, 1280, 720]], np.float32)
+    )
+
+
+@pytest.mark.parametrize("encoding", ["bgr8", "rgb8", "bgra8", "rgba8"])
+def test_every_encoding_writes_the_same_canvas(encoding):
+    bgr = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 256, (720, 1280, 3), np.uint8), (0, 0), 2)
+    to_camera = {"rgb8": cv2.COLOR_BGR2RGB, "bgra8": cv2.COLOR_BGR2BGRA, "rgba8": cv2.COLOR_BGR2RGBA}
+    sent = cv2.cvtColor(bgr, to_camera[encoding]) if encoding in to_camera else bgr
+    frame = view_image(sent.tobytes(), width=1280, height=720, encoding=encoding)
+    canvas = np.zeros((384, 640, 3), np.uint8)
+    LetterboxWriter().write(frame, canvas)
+    expected = np.full_like(canvas, PADDING_VALUE)
+    expected[12:372] = cv2.resize(bgr, (640, 360), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(canvas, expected)
+
+
+def test_a_canvas_is_written_whole_when_the_camera_changes():
+    writer, canvas = LetterboxWriter(), np.zeros((384, 640, 3), np.uint8)
+    writer.write(Frame(np.full((384, 640, 3), 9, np.uint8)), canvas)
+    box = writer.write(Frame(np.full((480, 640, 3), 7, np.uint8)), canvas)
+    inside = canvas[:, box.offset[0] : box.offset[0] + box.scaled[0]]
+    assert (inside == 7).all()
+    assert (np.delete(canvas, np.s_[box.offset[0] : box.offset[0] + box.scaled[0]], axis=1) == PADDING_VALUE).all()
+
+
+def test_half_of_a_side_by_side_image_is_written_without_its_neighbour():
+    wide = np.zeros((720, 2560, 3), np.uint8)
+    wide[:, 1280:] = 200
+    canvas = np.zeros((2, 384, 640, 3), np.uint8)
+    for half, row in zip(split_side_by_side(Frame(wide)), canvas, strict=True):
+        LetterboxWriter().write(half, row)
+    assert (canvas[0, 12:372] == 0).all()
+    assert (canvas[1, 12:372] == 200).all()
+
+
+def test_a_steep_reduction_does_not_alias():
+    """Thin stripes seen from far average to grey: sampling 2x2 pixels would show bands."""
+    stripes = np.zeros((1536, 2560, 3), np.uint8)
+    stripes[:, ::4] = 252
+    canvas = np.zeros((384, 640, 3), np.uint8)
+    LetterboxWriter().write(Frame(stripes), canvas)
+    assert canvas.min() == canvas.max() == 63

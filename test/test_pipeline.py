@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The inference thread answers every pair it can, survives faults, and changes engines without losing images."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from doubles import TableEngine, rows_of
+
+from cone_detector.detector import StereoDetector
+from cone_detector.frames import Frame
+from cone_detector.pipeline import Pipeline
+from cone_detector.settings import Settings
+
+BLACK = Frame(np.zeros((720, 1280, 3), np.uint8))
+ROWS = np.stack([rows_of((0, 20, 9, 50, 0.9, 0))] * 2)
+WAIT_S = 10
+
+
+class Log:
+    """Collects what a pipeline hands on, and waits for it."""
+
+    def __init__(self) -> None:
+        self.stamps: list[tuple[int, ...]] = []
+        self.tags: list[tuple] = []
+        self.faults: list[Exception] = []
+        self._changed = threading.Condition()
+
+    def result(self, result, slot) -> None:
+        with self._changed:
+            self.stamps.append(tuple(slot.stamp_ns))
+            self.tags.append(tuple(image.tag for image in result.images))
+            self._changed.notify_all()
+
+    def fault(self, error: Exception) -> None:
+        with self._changed:
+            self.faults.append(error)
+            self._changed.notify_all()
+
+    def wait(self, results: int = 0, faults: int = 0) -> None:
+        with self._changed:
+            done = self._changed.wait_for(lambda: len(self.stamps) >= results and len(self.faults) >= faults, WAIT_S)
+        assert done, f"{self.stamps} results, {self.faults} faults after {WAIT_S} s"
+
+
+def detector(answer=lambda name, canvas: ROWS) -> StereoDetector:
+    return StereoDetector(TableEngine(answer), Settings({"policy.name": "fixed_640"}))
+
+
+@contextmanager
+def running(made: StereoDetector, depth: int = 1) -> Iterator[tuple[Pipeline, Log]]:
+    log = Log()
+    pipeline = Pipeline(made, log.result, log.fault, tolerance_ns=0, depth=depth)
+    pipeline.start()
+    try:
+        yield pipeline, log
+    finally:
+        pipeline.stop()
+
+
+def offer_pair(pipeline: Pipeline, stamp: int) -> None:
+    for side in (0, 1):
+        pipeline.offer(side, stamp, BLACK, tag=(side, stamp))
+
+
+def test_a_pair_is_answered_with_its_stamps_and_tags():
+    with running(detector()) as (pipeline, log):
+        offer_pair(pipeline, 7)
+        log.wait(results=1)
+    assert log.stamps == [(7, 7)]
+    assert log.tags == [((0, 7), (1, 7))]
+
+
+def test_a_fault_costs_one_frame_and_the_next_is_answered():
+    answers = iter([None, ROWS])
+    with running(detector(lambda name, canvas: next(answers))) as (pipeline, log):
+        offer_pair(pipeline, 1)
+        log.wait(faults=1)
+        offer_pair(pipeline, 2)
+        log.wait(results=1)
+    assert log.stamps == [(2, 2)]
+
+
+def test_while_a_frame_is_in_work_the_latest_pair_wins():
+    started, go_on = threading.Event(), threading.Event()
+
+    def slow(name, canvas):
+        started.set()
+        assert go_on.wait(WAIT_S)
+        return ROWS
+
+    with running(detector(slow)) as (pipeline, log):
+        offer_pair(pipeline, 1)
+        assert started.wait(WAIT_S)
+        for stamp in (2, 3, 4):
+            offer_pair(pipeline, stamp)
+        go_on.set()
+        log.wait(results=2)
+    assert log.stamps == [(1, 1), (4, 4)]
+    assert pipeline.counts.dropped == 2
+
+
+def test_an_image_waiting_for_its_partner_survives_a_change_of_engines():
+    old, new = detector(), detector()
+    with running(old) as (pipeline, log):
+        pipeline.offer(0, 5, BLACK, tag="left")
+        pipeline.swap(new)
+        pipeline.offer(1, 5, BLACK, tag="right")
+        log.wait(results=1)
+    assert log.tags == [("left", "right")]
+    assert old.engine.closed
+    assert new.engine.passes == ["640"]
+    assert pipeline.counts.received == [1, 1]
+
+
+def test_the_frame_in_work_ends_with_the_engine_it_began_with():
+    started, go_on = threading.Event(), threading.Event()
+
+    def slow(name, canvas):
+        started.set()
+        assert go_on.wait(WAIT_S)
+        return ROWS
+
+    old, new = detector(slow), detector()
+    with running(old) as (pipeline, log):
+        offer_pair(pipeline, 1)
+        assert started.wait(WAIT_S)
+        offer_pair(pipeline, 2)
+        pipeline.swap(new)
+        assert not old.engine.closed
+        go_on.set()
+        log.wait(results=2)
+    assert log.stamps == [(1, 1), (2, 2)]
+    assert (old.engine.passes, new.engine.passes) == (["640"], ["640"])
+
+
+def test_an_image_that_cannot_be_written_is_told_to_who_brought_it():
+    with running(detector()) as (pipeline, log):
+        with pytest.raises(ValueError, match="must be positive"):
+            pipeline.offer(0, 1, Frame(np.zeros((0, 0, 3), np.uint8)))
+        offer_pair(pipeline, 2)
+        log.wait(results=1)
+    assert log.stamps == [(2, 2)]
+
+
+def test_stop_closes_the_engine():
+    made = detector()
+    with running(made):
+        pass
+    assert made.engine.closed
