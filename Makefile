@@ -61,7 +61,8 @@ $(RUNTIME):
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
 	  || { echo "Python's venv module is needed: sudo apt install python3-venv"; exit 1; }
 	@echo "Installing the runtime into $(VENV) (once)"
-	$(PYTHON) -m venv --clear $(VENV_OPTIONS) $(VENV)
+	@[ "$$($(PY) -c 'import sys; print(sys.version_info[:3])' 2>/dev/null)" = "$(VERSION)" ] \
+	  || $(PYTHON) -m venv --clear $(VENV_OPTIONS) $(VENV)
 	$(PIP) install --quiet $(RUNTIME_REQUIREMENTS)
 	cp $(REQ)/ament_prefix.pth "$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 	$(PY) -m cone_detector.interfaces
