@@ -113,7 +113,7 @@ class StereoDetector:
         steps: list[Step] = []
         while step is not None:
             steps.append(step)
-            rows = self.engine.infer(step.name, slot)
+            rows = self.engine.infer(step.name, slot, fresh=len(steps) == 1)
             self._note_time(step.name, clock.lap("inference"))
             left, right = keep_confident(rows[0], thresholds), keep_confident(rows[1], thresholds)
             if self.engine.manifests[step.name].nms:

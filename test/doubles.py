@@ -54,11 +54,13 @@ class TableEngine:
         self.device = "table"
         self.notes: tuple[str, ...] = ()
         self.passes: list[str] = []
+        self.uploads = 0
         self.closed = False
         self._answer = answer
 
-    def infer(self, name: str, slot: int) -> NDArray[np.float32]:
+    def infer(self, name: str, slot: int, fresh: bool = True, top: tuple[int, int] = (0, 0)) -> NDArray[np.float32]:
         self.passes.append(name)
+        self.uploads += fresh
         rows = self._answer(name, self.slots[slot])
         if rows is None:
             raise EngineError("the table has no answer")

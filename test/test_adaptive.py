@@ -72,6 +72,7 @@ def test_the_policy_decides_which_passes_run(policy, scores, passes):
     black = Frame(np.zeros((720, 1280, 3), np.uint8))
     result = StereoDetector(engine, Settings({"policy.name": policy})).detect(black, black)
     assert engine.passes == passes
+    assert engine.uploads == 1
     assert [step.name for step in result.steps] == passes
     assert result.escalated == (len(passes) > 1)
 

@@ -31,7 +31,7 @@ class PassTimes:
 
 
 class Engine(Protocol):
-    """The networks of one model, one a pass ("320", "640"), over shared canvases.
+    """The networks of one model, one a pass ("320", "640", "band"), over shared canvases.
 
     manifests: by pass name.
     slots: canvases, each (2, H, W, 3) uint8 BGR, row 0 left and row 1 right, in memory that the device reads directly.
@@ -47,9 +47,11 @@ class Engine(Protocol):
     device: str
     notes: tuple[str, ...]
 
-    def infer(self, name: str, slot: int) -> NDArray[np.float32]:
+    def infer(self, name: str, slot: int, fresh: bool = True, top: tuple[int, int] = (0, 0)) -> NDArray[np.float32]:
         """Runs pass `name` over `slots[slot]`.
 
+        fresh: False where the last `infer` was over the same pixels of this slot, which then are not uploaded again.
+        top: for a pass that sees a strip of the canvas, the strip's first row in the left and the right image.
         Returns (2, ROWS, 6) float32 rows of x1, y1, x2, y2 in canvas pixels, score, class, sorted by score; the
         memory is overwritten by the next `infer` of the same pass. Raises EngineError where the device fails.
         """

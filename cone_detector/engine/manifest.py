@@ -70,6 +70,7 @@ class Manifest:
 
     name: the pass that it serves ("320", "640").
     canvas: size of the input; network: size at which the network looks at it.
+    strip: height of the horizontal strip of the canvas that the network looks at; 0 where it sees the whole canvas.
     camera_aspect: of the camera that the canvas was cut for, as (16, 9).
     nms: True where rows still need class-aware non-maximum suppression.
     qdq: True where an ONNX carries TensorRT's quantize/dequantize nodes, which no CPU may run.
@@ -91,6 +92,7 @@ class Manifest:
     gpu: Gpu | None = None
     calibration: Calibration | None = None
     evaluation: Evaluation | None = None
+    strip: int = 0
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -108,6 +110,8 @@ class Manifest:
                 raise ManifestError(f"{field} is {size}, must be two positive whole numbers")
         if any(side % 32 for side in self.network):
             raise ManifestError(f"network is {self.network}, must be multiples of 32")
+        if not 0 <= self.strip <= self.canvas[1]:
+            raise ManifestError(f"strip is {self.strip}, must lie in 0 to the canvas height {self.canvas[1]}")
         if Path(self.file).name != self.file:
             raise ManifestError(f"file is '{self.file}', must be a bare file name beside the manifest")
 
