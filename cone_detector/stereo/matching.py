@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which boxes of the left and right image are one cone: one-to-one, and the best for all of them together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from cone_detector.classes import CLASS_HEIGHTS_M, CLASS_NAMES
+from cone_detector.detections import Detections
+from cone_detector.stereo.calibration import StereoCalibration
+
+_HEIGHTS = np.array(CLASS_HEIGHTS_M)
+_UNKNOWN = CLASS_NAMES.index("unknown_cone")
+
+# Box edges of a detector err by a share of the box, beside the share of a pixel that `box_sigma` stands for.
+_RELATIVE_EDGE_SIGMA = 0.03
+# How well a box's height tells its disparity, as a share of it: wide, since cones lie or are cut off.
+_SIZE_DISPARITY_SIGMA = 0.25
+# Boxes of one cone seen from two places differ in height by little; beyond this ratio they are two cones.
+_LARGEST_HEIGHT_RATIO = 1.6
+# Costs are squared standard deviations. A pair that costs more than this is none: 4 terms, chi-squared at 99.9 %.
+_COST_OF_NO_PAIR = 18.5
+_COST_OF_OTHER_CLASS = 6.0
+_COST_OF_UNKNOWN_CLASS = 2.0
+
+
+@dataclass(frozen=True)
+class Gates:
+    """What a pair of boxes must fulfil.
+
+    row: largest difference of the rows of the boxes' centres, pixels.
+    disparity: smallest and largest, pixels beyond that at infinity.
+    box_sigma: standard deviation of a box's edge, pixels.
+    """
+
+    row: float
+    disparity: tuple[float, float]
+    box_sigma: float
+
+
+def match(
+    left: Detections, right: Detections, calibration: StereoCalibration, gates: Gates
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Indices of matched boxes in `left` and in `right`, (M,) each. Boxes are those of the rectified images.
+
+    Gates rule pairs out; of the rest, the assignment of least total cost is taken (Jonker-Volgenant, by scipy), where a
+    box without partner costs as much as the worst pair that is still one.
+    """
+    if not len(left) or not len(right):
+        return np.empty(0, np.intp), np.empty(0, np.intp)
+    cost = np.minimum(pair_costs(left, right, calibration, gates), _COST_OF_NO_PAIR)
+    rows, columns = linear_sum_assignment(cost)
+    good = cost[rows, columns] < _COST_OF_NO_PAIR
+    return rows[good], columns[good]
+
+
+def pair_costs(
+    left: Detections, right: Detections, calibration: StereoCalibration, gates: Gates
+) -> NDArray[np.float64]:
+    """(N, M) costs of all pairs in squared standard deviations, infinite where a gate rules the pair out."""
+    a, b = left.xyxy.astype(np.float64)[:, None], right.xyxy.astype(np.float64)[None]
+    height_a, height_b = a[..., 3] - a[..., 1], b[..., 3] - b[..., 1]
+    height = np.maximum((height_a + height_b) / 2, 1.0)
+    variance = 2 * (gates.box_sigma + _RELATIVE_EDGE_SIGMA * height) ** 2
+
+    top, bottom = a[..., 1] - b[..., 1], a[..., 3] - b[..., 3]
+    first, second = a[..., 0] - b[..., 0], a[..., 2] - b[..., 2]
+    disparity = (first + second) / 2 - calibration.principal_offset
+    # Z = f H / h and Z = f B / d: the box's height alone tells the disparity that its cone must have.
+    focal_ratio = calibration.fx / calibration.fy
+    expected = focal_ratio * height * calibration.baseline / _HEIGHTS[left.label][:, None]
+    spread = (_SIZE_DISPARITY_SIGMA * expected) ** 2 + variance / 2
+    cost = (top**2 + bottom**2) / variance + (first - second) ** 2 / (2 * variance)
+    cost += (disparity - expected) ** 2 / spread
+
+    other = left.label[:, None] != right.label[None]
+    unknown = (left.label == _UNKNOWN)[:, None] | (right.label == _UNKNOWN)[None]
+    cost += np.where(other, np.where(unknown, _COST_OF_UNKNOWN_CLASS, _COST_OF_OTHER_CLASS), 0.0)
+
+    low, high = gates.disparity
+    slack = 2 * gates.box_sigma
+    fits = np.abs(top + bottom) / 2 <= gates.row + _RELATIVE_EDGE_SIGMA * height
+    fits &= (disparity >= low - slack) & (disparity <= high + slack)
+    fits &= (
+        np.maximum(height_a, height_b) <= _LARGEST_HEIGHT_RATIO * np.minimum(height_a, height_b) + 4 * gates.box_sigma
+    )
+    return np.where(fits, cost, np.inf)

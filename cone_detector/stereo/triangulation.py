@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From matched boxes and their disparity to the cone's base in the left optical frame, with covariance."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cone_detector.classes import CLASS_NAMES
+from cone_detector.stereo.calibration import StereoCalibration
+
+# From the base's centre to the near edge that a box's bottom shows: half the base, 0.228 m or 0.285 m (Formula Student
+# rules, "track cones"), times 4 / pi, the mean reach of a square that may stand at any angle.
+_NEAR_EDGE_M = np.array([0.1425 if name == "large_orange_cone" else 0.114 for name in CLASS_NAMES]) * 4 / np.pi
+
+
+def triangulate(
+    left: NDArray[np.float64],
+    right: NDArray[np.float64],
+    label: NDArray[np.int64],
+    disparity: NDArray[np.float64],
+    disparity_sigma: NDArray[np.float64],
+    calibration: StereoCalibration,
+    box_sigma: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Base centres (N, 3) in metres and covariances (N, 3, 3) in square metres.
+
+    left, right: (N, 4) matched boxes in pixels of the rectified images. disparity: (N,) of the cone's axis, in pixels
+    beyond that at infinity; disparity_sigma: (N,) its standard deviation. box_sigma: that of a box's edge, pixels.
+
+    Z = fx B / d, sigma_Z = Z^2 sigma_d / (fx B) (the error model of stereo; Gallup et al., CVPR 2008); column and row
+    are means of both images, the right one's moved by the disparity.
+    """
+    depth = calibration.depth(disparity)
+    column = (left[:, 0] + left[:, 2] + right[:, 0] + right[:, 2]) / 4
+    column += (disparity + calibration.principal_offset) / 2
+    row = (left[:, 3] + right[:, 3]) / 2
+    x = (column - calibration.cx[0]) / calibration.fx
+    y = (row - calibration.cy) / calibration.fy
+    position = np.stack((x * depth, y * (depth - _NEAR_EDGE_M[label]), depth), axis=1)
+
+    depth_sigma = depth**2 * disparity_sigma / (calibration.fx * calibration.baseline)
+    ray = np.stack((x, y, np.ones_like(x)), axis=1) * depth_sigma[:, None]
+    covariance = ray[:, :, None] * ray[:, None, :]
+    # A centre is the mean of 4 edges, the bottom that of 2; errors of the two images are taken as independent.
+    covariance[:, 0, 0] += (depth * box_sigma / calibration.fx) ** 2 / 4
+    covariance[:, 1, 1] += (depth * box_sigma / calibration.fy) ** 2 / 2
+    return position, covariance
