@@ -20,12 +20,13 @@ class ContractNetwork(nn.Module):
     """uint8 (B, H, W, 3) BGR canvases to float32 (B, ROWS, 6) rows, sorted by score.
 
     A row is x1, y1, x2, y2 in pixels of the canvas that came in, the best class's score in 0..1, its index.
-    `halve` averages 2x2 pixels first: the network runs at half scale and its boxes are scaled back.
+    `halve` averages 2x2 pixels first: the network runs at half scale and its boxes are scaled back. `magnified`: how
+    many times larger than on the canvas the pixels that come in are; rows are in canvas pixels all the same.
 
     Raises ValueError where the canvas does not fit the network's strides or holds fewer anchors than ROWS.
     """
 
-    def __init__(self, model: DetectionModel, canvas: tuple[int, int], halve: bool) -> None:
+    def __init__(self, model: DetectionModel, canvas: tuple[int, int], halve: bool, magnified: int = 1) -> None:
         super().__init__()
         head = model.model[-1]
         if not isinstance(head, Detect):
@@ -44,7 +45,7 @@ class ContractNetwork(nn.Module):
         if len(centres) < ROWS:
             raise ValueError(f"canvas {width}x{height} has {len(centres)} anchors; the contract needs {ROWS}")
         # (anchors, 3): centre x, centre y and stride, in canvas pixels.
-        self.register_buffer("anchors", torch.cat((centres * strides, strides), dim=1) * scale)
+        self.register_buffer("anchors", torch.cat((centres * strides, strides), dim=1) * (scale / magnified))
         self.register_buffer("distances", torch.arange(self.bins, dtype=torch.float32).view(1, 1, -1, 1))
 
     def forward(self, frames: Tensor) -> Tensor:

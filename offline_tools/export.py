@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
@@ -15,7 +17,29 @@ from offline_tools.onnx_files import compact
 
 # TensorRT 8.6 parses opset 17; nothing in the contract needs a newer one.
 OPSET = 17
-RESOLUTIONS = ("640", "320")
+
+
+@dataclass(frozen=True)
+class View:
+    """What a pass sees of the canvas.
+
+    halve: at half scale. strip: only so many canvas rows; 0: all. magnified: cut from the camera image, so many times
+    larger than on the canvas.
+    """
+
+    halve: bool = False
+    strip: int = 0
+    magnified: int = 1
+
+
+# 96 rows hold 99.7 % of the cones under 22 px of the shared onboard frames, 64 rows 97 %; see docs/adaptive.md.
+VIEWS: Mapping[str, View] = {
+    "640": View(),
+    "320": View(halve=True),
+    "band": View(strip=96),
+    "zoom": View(strip=64, magnified=2),
+}
+RESOLUTIONS = tuple(VIEWS)
 _CANVAS_WIDTH = 640
 # The 320 network halves the canvas and has a stride of 32.
 _CANVAS_MULTIPLE = 64
@@ -52,15 +76,15 @@ def export(
     """
     if resolution not in RESOLUTIONS:
         raise ExportError(f"resolution '{resolution}': use one of {', '.join(RESOLUTIONS)}")
-    canvas = canvas_for(camera)
-    halve = resolution == "320"
+    canvas, view = canvas_for(camera), VIEWS[resolution]
+    size = (canvas[0] * view.magnified, (view.strip or canvas[1]) * view.magnified)
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{model_name}-{resolution}.onnx"
-    end_to_end = _write_onnx(load_network(weights), canvas, halve, path)
+    end_to_end = _write_onnx(load_network(weights), size, view, path)
     _slim(path)
     if half_storage:
         onnx.save(compact(onnx.load(path)), path)
-    scale = 2 if halve else 1
+    scale = 2 if view.halve else 1
     divisor = math.gcd(*camera)
     digest = file_sha256(path)
     manifest = Manifest(
@@ -71,12 +95,13 @@ def export(
         onnx_sha256=digest,
         classes=CLASS_NAMES,
         canvas=canvas,
-        network=(canvas[0] // scale, canvas[1] // scale),
+        network=(size[0] // scale, size[1] // scale),
         camera_aspect=(camera[0] // divisor, camera[1] // divisor),
         precision="fp32",
         nms=not end_to_end,
         qdq=False,
         runtime=Runtime("onnx", f"opset {OPSET}"),
+        strip=view.strip,
     )
     target = path.with_suffix(".json")
     write_manifest(target, manifest)
@@ -104,17 +129,17 @@ def load_network(weights: Path | str):  # type: ignore[no-untyped-def]
     return network.float().cpu().eval().fuse(verbose=False)
 
 
-def _write_onnx(network, canvas: tuple[int, int], halve: bool, path: Path) -> bool:  # type: ignore[no-untyped-def]
-    """Writes the contract's ONNX of `network`; says whether it is end to end."""
+def _write_onnx(network, size: tuple[int, int], view: View, path: Path) -> bool:  # type: ignore[no-untyped-def]
+    """Writes the contract's ONNX of `network` for inputs of `size` (width, height); says whether it is end to end."""
     import torch
 
     from offline_tools.contract import ContractNetwork
 
     try:
-        contract = ContractNetwork(network, canvas, halve).eval()
+        contract = ContractNetwork(network, size, view.halve, view.magnified).eval()
     except ValueError as error:
         raise ExportError(str(error)) from error
-    frames = torch.zeros(2, canvas[1], canvas[0], 3, dtype=torch.uint8)
+    frames = torch.zeros(2, size[1], size[0], 3, dtype=torch.uint8)
     with torch.inference_mode():
         contract(frames)
         # The TorchScript exporter writes opset 17 directly; the newer one starts at 18.
