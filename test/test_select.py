@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The best engine that fits serves, and the log says why; where none fits, the error says what to do."""
+
+from dataclasses import replace
+
+import pytest
+from doubles import MANIFEST_320, MANIFEST_640
+
+from cone_detector.engine.contract import EngineError
+from cone_detector.engine.manifest import Evaluation, Runtime, write_manifest
+from cone_detector.engine.select import choose, choose_for
+from cone_detector.settings import Settings
+
+PASSES = ("320", "640")
+
+
+def put(directory, stem: str, map50: float = 0.0, **changes) -> None:
+    """Writes the manifests of both passes of one engine."""
+    evaluation = Evaluation("val", map50, map50 / 2, "0" * 64) if map50 else None
+    for base in (MANIFEST_320, MANIFEST_640):
+        manifest = replace(base, file=f"{stem}-{base.name}.onnx", evaluation=evaluation, **changes)
+        write_manifest(directory / f"{stem}-{base.name}.json", manifest)
+
+
+def test_int8_goes_before_float_and_then_the_better_evaluated(tmp_path):
+    put(tmp_path, "a", map50=0.9, model="a")
+    put(tmp_path, "b", map50=0.7, model="b", precision="int8", runtime=Runtime("openvino", "2026.3"))
+    put(tmp_path, "c", map50=0.8, model="c", precision="int8", runtime=Runtime("openvino", "2026.3"))
+    choice = choose(tmp_path, PASSES)
+    assert [path.name for path in choice.candidate.paths] == ["c-320.json", "c-640.json"]
+    assert "openvino int8 c" in choice.reason
+
+
+@pytest.mark.parametrize(
+    ("wanted", "chosen"), [({"model": "a"}, "a"), ({"precision": "fp32"}, "a"), ({"precision": "int8"}, "b"), ({}, "b")]
+)
+def test_model_and_precision_narrow_the_choice(tmp_path, wanted, chosen):
+    put(tmp_path, "a", model="a")
+    put(tmp_path, "b", model="b", precision="int8")
+    assert choose(tmp_path, PASSES, **wanted).candidate.model == chosen
+
+
+def test_a_qdq_file_is_never_offered_to_the_cpu(tmp_path):
+    put(tmp_path, "a", precision="int8", qdq=True)
+    with pytest.raises(EngineError, match="make engines"):
+        choose(tmp_path, PASSES)
+
+
+def test_both_passes_must_be_there(tmp_path):
+    put(tmp_path, "a")
+    (tmp_path / "a-320.json").unlink()
+    with pytest.raises(EngineError, match="passes 320, 640"):
+        choose(tmp_path, PASSES)
+
+
+def test_a_broken_manifest_is_passed_over_and_named(tmp_path):
+    put(tmp_path, "a")
+    (tmp_path / "b-640.json").write_text("{")
+    assert "b-640.json: not JSON" in choose(tmp_path, PASSES).reason
+
+
+@pytest.mark.parametrize(
+    ("wanted", "named"),
+    [
+        ({"runtime": "tflite"}, "runtime 'tflite' is unknown"),
+        ({"runtime": "tensorrt"}, "runtime 'tensorrt'"),
+        ({"model": "yolo99"}, "model 'yolo99'"),
+        ({"precision": "fp16"}, "precision 'fp16'"),
+    ],
+)
+def test_what_cannot_be_had_is_named_with_the_fix(tmp_path, wanted, named):
+    put(tmp_path, "a")
+    with pytest.raises(EngineError, match=named):
+        choose(tmp_path, PASSES, **wanted)
+
+
+def test_named_manifests_replace_the_search(tmp_path):
+    put(tmp_path, "a", map50=0.5, model="a")
+    put(tmp_path, "b", map50=0.9, model="b")
+    named = {f"engine.manifest_{name}": str(tmp_path / f"a-{name}.json") for name in PASSES}
+    assert choose_for(Settings(named), tmp_path, PASSES).candidate.model == "a"
+    with pytest.raises(EngineError, match="set both or neither"):
+        choose_for(Settings({"engine.manifest_320": named["engine.manifest_320"]}), tmp_path, PASSES)
+    mixed = named | {"engine.manifest_640": str(tmp_path / "b-640.json")}
+    with pytest.raises(EngineError, match="do not belong together"):
+        choose_for(Settings(mixed), tmp_path, PASSES)
