@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plays a stereo bag like a camera: both images at camera rate, stamped with now, over and over.
+
+A process of its own, so that what it costs is not the detector's. It reports on standard output, one JSON object a
+line: `{"event": "ready", ...}` once subscribers are there, and `{"event": "done", ...}` with its counts at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+
+from cone_detector.frames import FrameError
+from cone_detector.replay.bag_topics import BagError
+from cone_detector.replay.bags import StereoBag
+from cone_detector.replay.stream import DEFAULT_MEMORY, Parcel, Parcels, info_messages, stamp_message
+from cone_detector.ros.malloc import keep_large_buffers
+
+SIDES = ("left", "right")
+
+# Below this the system's sleep is not exact enough; the rest of the wait is spent looking at the clock.
+_SLEEP_SLACK_S = 0.0005
+
+
+class Player:
+    """Publishes parcels on left/image and right/image, with both camera_info topics where the bag has them."""
+
+    def __init__(self, node: Node, infos: tuple[bytearray | None, bytearray | None], reliable: bool) -> None:
+        reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+        qos = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=reliability)
+        self._images: list[Publisher] = [node.create_publisher(Image, f"{side}/image", qos) for side in SIDES]
+        self._infos: list[tuple[Publisher, bytearray]] = [
+            (node.create_publisher(CameraInfo, f"{side}/camera_info", qos), info)
+            for side, info in zip(SIDES, infos, strict=True)
+            if info is not None
+        ]
+        # A wall clock that never jumps: stamps stay comparable with other processes' and rise evenly.
+        self._wall_ns = time.time_ns() - time.monotonic_ns()
+        self.published = 0
+        self.late = 0
+        self.publish_ms: list[float] = []
+
+    def wait_for_subscribers(self, timeout_s: float) -> bool:
+    X
+        end = time.monotonic() + timeout_s
+        while not all(publisher.get_subscription_count() for publisher in self._images):
+            if time.monotonic() > end or not rclpy.ok():
+                return False
+            time.sleep(0.02)
+        # The publisher knows the subscriber before the subscriber knows the publisher, and best effort loses until then.
+        time.sleep(0.5)
+        return True
+
+    def play(self, parcels: Iterator[Parcel], rate_hz: float, seconds: float) -> None:
+        """Publishes at `rate_hz` until parcels or `seconds` (0: no end) are over, or ROS shuts down.
+
+        A pair that is more than a period late is counted, and the schedule begins anew with it: a camera, too, never
+        catches up.
+        """
+        period = 1.0 / rate_hz
+        begin = due = time.monotonic()
+        for parcel in parcels:
+            if seconds and due - begin >= seconds:
+                return
+            _sleep_until(due)
+            if not rclpy.ok():
+                return
+            now = time.monotonic()
+            if now - due > period:
+                self.late += 1
+                due = now
+            self._publish(parcel)
+            due += period
+
+    def _publish(self, parcel: Parcel) -> None:
+        start = time.monotonic_ns()
+        stamp_ns = self._wall_ns + start
+        for publisher, info in self._infos:
+            stamp_message(info, stamp_ns)
+            publisher.publish(bytes(info))
+        for publisher, image in zip(self._images, parcel.images, strict=True):
+            stamp_message(image, stamp_ns)
+            publisher.publish(bytes(image))
+        self.published += 1
+        self.publish_ms.append((time.monotonic_ns() - start) / 1e6)
+
+    def counts(self) -> dict[str, Any]:
+        """What was sent, and what sending a pair took in milliseconds."""
+        p50, p99 = np.percentile(self.publish_ms, (50, 99)) if self.publish_ms else (0.0, 0.0)
+        return {"sent": self.published, "late": self.late, "publish_ms_p50": float(p50), "publish_ms_p99": float(p99)}
+
+
+def _sleep_until(due: float) -> None:
+    remaining = due - time.monotonic()
+    if remaining > _SLEEP_SLACK_S:
+        time.sleep(remaining - _SLEEP_SLACK_S)
+    while time.monotonic() < due:
+        pass
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    options, ros_arguments = _parser().parse_known_args(arguments)
+    keep_large_buffers()
+    try:
+        with StereoBag(options.bag) as bag:
+            parcels = Parcels(bag, options.memory)
+            rate = options.rate or bag.rate_hz() or 30.0
+            return _run(options, ros_arguments, parcels, info_messages(bag), rate)
+    except (BagError, FrameError) as error:
+        print(f"cone-replay: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(
+    options: argparse.Namespace,
+    ros_arguments: list[str],
+    parcels: Parcels,
+    infos: tuple[bytearray | None, bytearray | None],
+    rate: float,
+) -> int:
+    rclpy.init(args=ros_arguments)
+    node = Node("stereo_player")
+    signal.signal(signal.SIGTERM, lambda *_: rclpy.try_shutdown())
+    try:
+        player = Player(node, infos, options.reliable)
+        if not player.wait_for_subscribers(options.wait):
+            print(f"cone-replay: nobody subscribed to both images in {options.wait:g} s", file=sys.stderr)
+            return 1
+        _tell("ready", rate_hz=rate, pairs=parcels.kept, whole=parcels.whole)
+        source = parcels.forever()
+        if options.pairs:
+            source = islice(source, options.pairs)
+        elif not options.loop:
+            source = parcels.once()
+        player.play(source, rate, options.seconds)
+        # Writers that close at once take the last samples with them.
+        time.sleep(0.2)
+        _tell("done", **player.counts())
+        return 0
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def _tell(event: str, **values: Any) -> None:
+    print(json.dumps({"event": event, **values}), flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="cone-replay play", description=__doc__)
+    parser.add_argument("bag", type=Path)
+    parser.add_argument("--rate", type=float, default=0.0, help="pairs a second; 0: as recorded")
+    parser.add_argument("--seconds", type=float, default=0.0, help="stop after so long; 0: no limit")
+    parser.add_argument("--pairs", type=int, default=0, help="stop after so many pairs, looping over the bag")
+    parser.add_argument("--loop", action="store_true", help="begin anew at the end of the bag")
+    parser.add_argument("--reliable", action="store_true", help="publish reliably; a camera publishes best effort")
+    parser.add_argument("--wait", type=float, default=30.0, help="seconds to wait for subscribers")
+    parser.add_argument("--memory", type=int, default=DEFAULT_MEMORY, help="bytes of decoded pairs to keep")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
