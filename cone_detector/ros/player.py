@@ -55,13 +55,13 @@ class Player:
         self.publish_ms: list[float] = []
 
     def wait_for_subscribers(self, timeout_s: float) -> bool:
-    X
+        """Whether somebody took both image topics within `timeout_s`."""
         end = time.monotonic() + timeout_s
         while not all(publisher.get_subscription_count() for publisher in self._images):
             if time.monotonic() > end or not rclpy.ok():
                 return False
             time.sleep(0.02)
-        # The publisher knows the subscriber before the subscriber knows the publisher, and best effort loses until then.
+        # A subscriber learns of the publisher a little later than the other way round, and loses what comes before.
         time.sleep(0.5)
         return True
 
