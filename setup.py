@@ -31,6 +31,7 @@ setup(
         (SHARE, ["package.xml"]),
         (f"{SHARE}/launch", files("launch/*.launch.py")),
         (f"{SHARE}/config", files("config/*.*")),
+        (f"{SHARE}/config/train", files("config/train/*")),
         (f"{SHARE}/engines", files("engines/*")),
         # `ros2 run` looks in lib/PACKAGE, pip and colcon write console scripts to bin: these lead from one to
         # the other.

@@ -8,6 +8,14 @@ import sys
 
 # Parameters of mallopt(3), from malloc.h.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
+_LIMITS = {_M_MMAP_THRESHOLD: 1 << 30, _M_TRIM_THRESHOLD: 2**31 - 1, _M_TOP_PAD: 64 << 20}
+
+# The same for a process that is yet to start, as a camera driver; see mallopt(3).
+ENVIRONMENT = {
+    "MALLOC_MMAP_THRESHOLD_": str(_LIMITS[_M_MMAP_THRESHOLD]),
+    "MALLOC_TRIM_THRESHOLD_": str(_LIMITS[_M_TRIM_THRESHOLD]),
+    "MALLOC_TOP_PAD_": str(_LIMITS[_M_TOP_PAD]),
+}
 
 
 def keep_large_buffers() -> bool:
@@ -23,4 +31,5 @@ def keep_large_buffers() -> bool:
     except AttributeError:
         return False
     limits = ((_M_MMAP_THRESHOLD, 1 << 30), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 << 20))
-    return all([mallopt(name, value) for name, value in limits])
+    accepted = [mallopt(name, value) for name, value in limits]
+    return all(accepted)

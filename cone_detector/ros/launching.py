@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the launch files share: arguments made from the table of settings, the environment, and the node itself.
+
+A value given as an argument wins over the YAML file, which wins over the default. Defaults stand in
+`cone_detector.settings` only: an argument that nobody gave is not passed on.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchContext, LaunchDescriptionEntity
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from cone_detector.ros.arguments import describe, overrides, remappings, to_text
+from cone_detector.ros.malloc import ENVIRONMENT
+from cone_detector.settings import BY_NAME, SETTINGS, SettingError
+
+PACKAGE = "cone_detector"
+# Jazzy reads the first name only, later releases both.
+PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+
+
+def node_actions() -> list[LaunchDescriptionEntity]:
+    """Everything that starts the detector: arguments first, then the environment, then the node."""
+    given: set[str] = set()
+
+    def remember(context: LaunchContext) -> None:
+        given.update(context.launch_configurations)
+
+    def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+        return [*_environment(context), _node(context, given)]
+
+    # Once an argument is declared, a value that was given looks like a default: remember before that.
+    return [OpaqueFunction(function=remember), *_arguments(), OpaqueFunction(function=start)]
+
+
+def _arguments() -> list[DeclareLaunchArgument]:
+    share = get_package_share_directory(PACKAGE)
+    profile = next((os.environ[name] for name in PROFILE_VARIABLES if os.environ.get(name)), None)
+    own = [
+        ("config", f"{share}/config/stereo.yaml", "YAML file of parameters."),
+        ("namespace", "", "Namespace of the node and of its relative topics."),
+        ("remap", "", "Topics to rename, as 'left/image:=/zed/left cones:=/track/cones'."),
+        ("log_level", "info", "debug, info, warn, error or fatal."),
+        (
+            "fastdds_profile",
+            profile if profile is not None else f"{share}/config/fastdds_shm.xml",
+            "Fast DDS profile of the node; give the camera driver the same one. Empty: the built-in transports.",
+        ),
+    ]
+    arguments = [DeclareLaunchArgument(name, default_value=value, description=doc) for name, value, doc in own]
+    return arguments + [
+        DeclareLaunchArgument(
+            setting.name,
+            default_value=to_text(setting.default),
+            description=describe(setting),
+            choices=list(setting.choices) or None,
+        )
+        for setting in SETTINGS
+    ]
+
+
+def _environment(context: LaunchContext) -> list[SetEnvironmentVariable]:
+    profile = LaunchConfiguration("fastdds_profile").perform(context)
+    if profile and not os.path.isfile(profile):
+        raise SettingError(f"fastdds_profile is '{profile}', which is no file; empty leaves the built-in transports")
+    variables = ENVIRONMENT | (dict.fromkeys(PROFILE_VARIABLES, profile) if profile else {})
+    return [SetEnvironmentVariable(name, value) for name, value in variables.items()]
+
+
+def _node(context: LaunchContext, given: set[str]) -> Node:
+    def argument(name: str) -> str:
+        return LaunchConfiguration(name).perform(context)
+
+    if not os.path.isfile(argument("config")):
+        raise SettingError(f"config is '{argument('config')}', which is no file")
+    return Node(
+        package=PACKAGE,
+        executable="cone_detector_node",
+        name=PACKAGE,
+        namespace=argument("namespace"),
+        parameters=[argument("config"), overrides({name: argument(name) for name in given if name in BY_NAME})],
+        remappings=remappings(argument("remap")),
+        ros_arguments=["--log-level", argument("log_level")],
+        output="screen",
+        emulate_tty=True,
+    )
