@@ -14,7 +14,8 @@ from cone_detector.replay.bag_sources import from_files, from_folders, from_vide
 from cone_detector.replay.bag_topics import BagError
 from cone_detector.replay.bag_writer import write_bag
 from cone_detector.replay.bags import StereoBag
-from cone_detector.replay.calibration_file import CalibrationFileError, CameraModel, read_calibration, rectified_rig
+from cone_detector.replay.calibration_file import CalibrationFileError, read_calibration, rectified_rig
+from cone_detector.stereo.calibration import CameraModel
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -15,7 +15,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 
 from cone_detector.replay.bag_topics import COMPRESSED, IMAGE, INFO, BagError
 from cone_detector.replay.bags import TYPESTORE
-from cone_detector.replay.calibration_file import CameraModel
+from cone_detector.stereo.calibration import CameraModel
 
 SIDES = ("left", "right")
 Storage = Literal["mcap", "sqlite3"]
@@ -112,8 +112,8 @@ def _jpeg(header: Any, bgr: NDArray[np.uint8], quality: int) -> Any:
 
 def _info(header: Any, camera: CameraModel, bgr: NDArray[np.uint8]) -> Any:
     height, width = bgr.shape[:2]
-    if (camera.width, camera.height) != (width, height):
-        raise BagError(f"the calibration is for {camera.width}x{camera.height}, the images are {width}x{height}")
+    if camera.size != (width, height):
+        raise BagError("the calibration is for {}x{}, the images are {}x{}".format(*camera.size, width, height))
     region = TYPESTORE.types["sensor_msgs/msg/RegionOfInterest"](
         x_offset=0, y_offset=0, height=0, width=0, do_rectify=False
     )
@@ -122,10 +122,10 @@ def _info(header: Any, camera: CameraModel, bgr: NDArray[np.uint8]) -> Any:
         height=height,
         width=width,
         distortion_model=camera.distortion_model,
-        d=np.array(camera.d),
-        k=np.array(camera.k),
-        r=np.array(camera.r),
-        p=np.array(camera.p),
+        d=np.asarray(camera.D, float),
+        k=np.asarray(camera.K, float),
+        r=np.asarray(camera.R, float),
+        p=np.asarray(camera.P, float),
         binning_x=0,
         binning_y=0,
         roi=region,

@@ -1,34 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calibrations from files, as CameraInfo fields: one JSON of a rectified rig, or two ROS calibration YAML files."""
+"""Calibrations from files: one JSON of a rectified rig, or two ROS calibration YAML files."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from cone_detector.stereo.calibration import CameraModel
 
 _KEYS = ("width", "height", "fx", "fy", "cx", "cy", "baseline")
 
 
 class CalibrationFileError(ValueError):
     """A calibration that cannot be used; the message names file, field and value."""
-
-
-@dataclass(frozen=True)
-class CameraModel:
-    """The fields of sensor_msgs/CameraInfo. d: 5 or more plumb_bob coefficients; k, r: 9 and p: 12 numbers by rows."""
-
-    width: int
-    height: int
-    d: tuple[float, ...]
-    k: tuple[float, ...]
-    r: tuple[float, ...]
-    p: tuple[float, ...]
-    distortion_model: str = "plumb_bob"
 
 
 def rectified_rig(
@@ -47,7 +35,7 @@ def rectified_rig(
 
     def camera(tx: float) -> CameraModel:
         p = (fx, 0.0, cx, tx, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0)
-        return CameraModel(width, height, (0.0,) * 5, k, eye, p)
+        return CameraModel((width, height), p, k, (0.0,) * 5, eye)
 
     return camera(0.0), camera(-fx * baseline)
 
@@ -95,13 +83,12 @@ def _read_yaml(path: Path) -> CameraModel:
     except (KeyError, TypeError, ValueError) as error:
         raise CalibrationFileError(f"{path}: image_width and image_height are needed, in pixels") from error
     return CameraModel(
-        width,
-        height,
-        numbers("distortion_coefficients", None),
-        numbers("camera_matrix", 9),
-        numbers("rectification_matrix", 9),
-        numbers("projection_matrix", 12),
-        str(values.get("distortion_model", "plumb_bob")),
+        (width, height),
+        P=numbers("projection_matrix", 12),
+        K=numbers("camera_matrix", 9),
+        D=numbers("distortion_coefficients", None),
+        R=numbers("rectification_matrix", 9),
+        distortion_model=str(values.get("distortion_model", "plumb_bob")),
     )
 
 
