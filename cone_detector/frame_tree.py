@@ -39,9 +39,7 @@ class RigidTransform:
 
     def after(self, first: RigidTransform) -> RigidTransform:
         """`first`, then this one."""
-        return RigidTransform(
-            self.rotation @ first.rotation, self.rotation @ first.translation + self.translation
-        )
+        return RigidTransform(self.rotation @ first.rotation, self.rotation @ first.translation + self.translation)
 
     def inverse(self) -> RigidTransform:
         return RigidTransform(self.rotation.T, -self.rotation.T @ self.translation)

@@ -36,19 +36,20 @@ _WIDTHS_M = (0.228, 0.285, 0.228, 0.228, 0.228)
 # Where the 3x3 covariance of a position lies in the 36 numbers of PoseWithCovariance.
 _POSITION_BLOCK = (0, 1, 2, 6, 7, 8, 12, 13, 14)
 
-_POINT = np.dtype(
-    [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("rgb", "<u4"), ("class_id", "<u4"), ("score", "<f4")]
-)
-_POINT_TYPES = {"<f4": PointField.FLOAT32, "<u4": PointField.UINT32}
+_POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("rgb", "<u4"), ("class_id", "<u4"), ("score", "<f4")])
 # RViz wants the packed colour declared as a float.
 _POINT_FIELDS = [
-    PointField(
-        name=name,
-        offset=_POINT.fields[name][1],
-        datatype=PointField.FLOAT32 if name == "rgb" else _POINT_TYPES[_POINT.fields[name][0].str],
-        count=1,
+    PointField(name=name, offset=4 * place, datatype=datatype, count=1)
+    for place, (name, datatype) in enumerate(
+        (
+            ("x", PointField.FLOAT32),
+            ("y", PointField.FLOAT32),
+            ("z", PointField.FLOAT32),
+            ("rgb", PointField.FLOAT32),
+            ("class_id", PointField.UINT32),
+            ("score", PointField.FLOAT32),
+        )
     )
-    for name in _POINT.names or ()
 ]
 _CLASS_RGB = np.array([(r << 16) | (g << 8) | b for b, g, r in CLASS_COLOURS_BGR], np.uint32)
 
@@ -162,7 +163,7 @@ def image_message(bgr: NDArray[np.uint8], header: Header) -> Image:
     height, width, _ = bgr.shape
     message = Image(header=header, height=height, width=width, encoding="bgr8", step=3 * width)
     # The message's own array takes bytes in one copy; given to the constructor they are copied again.
-    message.data.frombytes(memoryview(np.ascontiguousarray(bgr)).cast("B"))
+    message.data.frombytes(np.ascontiguousarray(bgr).data.cast("B"))
     return message
 
 

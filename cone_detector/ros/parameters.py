@@ -40,9 +40,7 @@ def describe(setting: Setting) -> ParameterDescriptor:
             limits = FloatingPointRange(from_value=float(setting.low), to_value=float(setting.high))
             descriptor.floating_point_range = [limits]
         else:
-            descriptor.integer_range = [
-                IntegerRange(from_value=int(setting.low), to_value=int(setting.high), step=1)
-            ]
+            descriptor.integer_range = [IntegerRange(from_value=int(setting.low), to_value=int(setting.high), step=1)]
     return descriptor
 
 
@@ -65,9 +63,7 @@ class NodeParameters:
         for setting in SETTINGS:
             if setting.name in given:
                 node.undeclare_parameter(setting.name)
-            node.declare_parameter(
-                setting.name, self.settings[setting.name], describe(setting), ignore_override=True
-            )
+            node.declare_parameter(setting.name, self.settings[setting.name], describe(setting), ignore_override=True)
         node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._take)
 

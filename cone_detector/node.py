@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ROS 2 node: a lifecycle node around the pipeline, which configures and activates itself unless told otherwise.
+
+A fault at start (no engine, a wrong manifest, a parameter out of range) is one clear message. A node that starts by
+itself then ends with exit code 1, so that launch shows it; one that waits for a lifecycle manager (`autostart` false)
+stays unconfigured, says so on /diagnostics, and may be configured again. A fault later costs a frame and is reported.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from threading import Thread
+from time import monotonic
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.task import Future
+from std_srvs.srv import SetBool, Trigger
+
+from cone_detector.engine.contract import Engine, EngineError
+from cone_detector.engine.manifest import ManifestError
+from cone_detector.paths import shared
+from cone_detector.ros.diagnostics import Reporter, Snapshot
+from cone_detector.ros.malloc import keep_large_buffers
+from cone_detector.ros.parameters import NodeParameters
+from cone_detector.ros.qos import QUIET_PUBLISHER, RESULT_QOS
+from cone_detector.ros.session import Session, load_engine
+from cone_detector.ros.statistics import Statistics
+from cone_detector.settings import SettingError, Settings
+
+_REPORT_PERIOD_S = 1.0
+_SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+class ConeDetectorNode(LifecycleNode):
+    """Detects cones in stereo images. Raises SettingError where a parameter given at start is not allowed."""
+
+    def __init__(self) -> None:
+        super().__init__("cone_detector", automatically_declare_parameters_from_overrides=True)
+        self._session: Session | None = None
+        self._parameters_table = NodeParameters(self, lambda: self._session is not None, self._on_settings)
+        self._statistics = Statistics()
+        self._reporter = Reporter()
+        self.startup_fault = ""
+        self._said: set[str] = set()
+        for line in self._parameters_table.unknown:
+            self.get_logger().warning(line)
+        self._diagnostics = self.create_publisher(
+            DiagnosticArray, "/diagnostics", RESULT_QOS, event_callbacks=QUIET_PUBLISHER
+        )
+        # Steady: a simulated clock that stands still must not silence the report that says so.
+        self.create_timer(_REPORT_PERIOD_S, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.create_service(SetBool, "~/enable", self._on_enable)
+        # A group of its own: while engines load, all other callbacks go on.
+        group = MutuallyExclusiveCallbackGroup()
+        self.create_service(Trigger, "~/reload", self._on_reload, callback_group=group)
+
+    @property
+    def autostart(self) -> bool:
+        """Whether the node is to configure and activate itself."""
+        return self._parameters_table.settings["autostart"]
+
+    def start(self) -> bool:
+        """Configures and activates; False where that failed, and `startup_fault` says why."""
+        return self.trigger_configure() == _SUCCESS and self.trigger_activate() == _SUCCESS
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        settings = self._parameters_table.settings
+        try:
+            loaded = load_engine(settings)
+        except (EngineError, ManifestError) as error:
+            self.startup_fault = str(error)
+            self.get_logger().fatal(f"cannot configure: {error}")
+            return _FAILURE
+        self.startup_fault = ""
+        self._session = Session(self, settings, self._statistics, loaded, self._look_at_publishers)
+        self._log_engine(loaded)
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._current().open()
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._current().close()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.end()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.end()
+        return super().on_shutdown(state)
+
+    def end(self) -> None:
+        """Frees the engine and all that was configured."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.end()
+
+    def _current(self) -> Session:
+        if self._session is None:
+            raise RuntimeError("the node is not configured")
+        return self._session
+
+    def _on_settings(self, settings: Settings) -> None:
+        if self._session is not None:
+            self._session.settings = settings
+
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        if self._session is None:
+            response.message = "the node is not configured: nothing to enable"
+            return response
+        self._session.inputs.enabled = request.data
+        response.success = True
+        response.message = "detection is enabled" if request.data else "detection is disabled: images are discarded"
+        self.get_logger().info(response.message)
+        return response
+
+    async def _on_reload(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        session = self._session
+        if session is None:
+            response.message = "the node is not configured: configure loads the engines"
+            return response
+        future: Future = Future()
+        Thread(target=self._load, args=(future,), name="engine loader", daemon=True).start()
+        loaded, fault = await future
+        if loaded is not None and self._session is not session:
+            loaded[0].close()
+            loaded, fault = None, "the node was cleaned up meanwhile"
+        if loaded is None:
+            response.message = f"the old engine stays: {fault}"
+            self.get_logger().error(f"reload failed, {response.message}")
+            return response
+        session.swap(loaded)
+        self._log_engine(loaded)
+        response.success, response.message = True, f"{loaded[1]}, on {loaded[0].device}"
+        return response
+
+    def _load(self, future: Future) -> None:
+        """Loads engines in a thread; the future gets (engine and choice, None) or (None, what went wrong)."""
+        result: tuple[tuple[Engine, str] | None, str]
+        try:
+            result = load_engine(self._parameters_table.settings), ""
+        except Exception as error:  # whatever it is, whoever asked for the reload is told
+            result = None, str(error)
+        future.set_result(result)
+        # A future that is set by another thread does not wake the executor.
+        if self.executor is not None:
+            self.executor.wake()
+
+    def _log_engine(self, loaded: tuple[Engine, str]) -> None:
+        engine, choice = loaded
+        self.get_logger().info(f"engine: {choice}, on {engine.device}")
+        for note in engine.notes:
+            self.get_logger().warning(f"engine: {note}")
+
+    def _look_at_publishers(self) -> None:
+        """Logs each publisher from which nothing can arrive, once."""
+        session = self._session
+        misfits = set(session.inputs.misfits()) if session else set()
+        for line in sorted(misfits - self._said):
+            self.get_logger().error(line)
+        self._said = misfits
+
+    def _report(self) -> None:
+        self._look_at_publishers()
+        statuses = self._reporter.report(self._snapshot(), monotonic())
+        message = DiagnosticArray(status=statuses)
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+    def _snapshot(self) -> Snapshot:
+        session, settings = self._session, self._parameters_table.settings
+        state = self._state_machine.current_state[1]
+        if session is None:
+            return Snapshot(state, self.startup_fault, self._statistics)
+        return Snapshot(
+            state,
+            self.startup_fault,
+            self._statistics,
+            enabled=session.inputs.enabled,
+            engine=session.pipeline.detector.engine,
+            choice=session.choice,
+            counts=session.pipeline.counts,
+            streams=session.inputs.streams,
+            no_cones_reason=session.no_cones_reason,
+            frame_reason=session.placement.reason(session.camera_frame),
+            target_frame=settings["stereo.target_frame"],
+            tolerance_ms=settings["sync.tolerance_ms"],
+            misfits=sorted(self._said),
+            missing=session.inputs.missing(),
+            profile=str(shared("config") / "fastdds_shm.xml"),
+        )
+
+
+def main(args: list[str] | None = None) -> int:
+    """Runs the node until SIGINT or SIGTERM; returns the process exit code."""
+    keep_large_buffers()
+    rclpy.init(args=args)
+    node: ConeDetectorNode | None = None
+    code = 0
+    try:
+        node = ConeDetectorNode()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        if node.autostart and not node.start():
+            code = 1
+        else:
+            executor.spin()
+    except SettingError as error:
+        rclpy.logging.get_logger("cone_detector").fatal(f"cannot start: {error}")
+        code = 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        # launch sends SIGINT to the whole group and then once more: the second one must not cut the clean-up short.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        if node is not None:
+            node.end()
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Image subscriptions: a pair of topics or one side-by-side topic, raw or compressed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from time import perf_counter_ns
+from typing import Protocol
+
+from rclpy.node import Node
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from cone_detector.frames import Frame, FrameError, decode_image, split_side_by_side, view_image
+from cone_detector.ros.qos import Wanted, find_misfits, image_qos, image_topics, on_incompatible
+from cone_detector.ros.statistics import StreamWatch
+from cone_detector.settings import Settings
+
+SIDES = ("left", "right")
+
+
+class Offer(Protocol):
+    """Takes one camera image, as `Pipeline.offer` does."""
+
+    def __call__(self, side: int, stamp_ns: int, frame: Frame, tag: Header, decode_ms: float) -> None: ...
+
+
+class Inputs:
+    """Subscribes to the cameras while open, and hands each image on as a view of the message's memory."""
+
+    def __init__(
+        self,
+        node: Node,
+        settings: Settings,
+        offer: Offer,
+        on_fault: Callable[[str, str], None],
+        on_misfit: Callable[[], None],
+    ) -> None:
+        """on_fault: gets the side and what is wrong with an image. on_misfit: told that a publisher does not fit."""
+        self._node = node
+        self._offer = offer
+        self._on_fault = on_fault
+        self._on_misfit = on_misfit
+        self._subscriptions: list[Subscription] = []
+        self._side_by_side = settings["input.mode"] == "side_by_side"
+        self._kind = CompressedImage if settings["input.compressed"] else Image
+        self._qos = image_qos(settings)
+        self._topics = ("side_by_side",) if self._side_by_side else ("left_image", "right_image")
+        names = [settings[f"topics.{topic}"] for topic in self._topics]
+        self.streams = {name: StreamWatch() for name in names}
+        self.enabled = True
+
+    def open(self) -> None:
+        """Subscribes."""
+        for side, name in enumerate(self.streams):
+            self._subscriptions.append(
+                self._node.create_subscription(
+                    self._kind,
+                    name,
+                    partial(self._take, side, self.streams[name]),
+                    self._qos,
+                    event_callbacks=on_incompatible(self._on_misfit),
+                )
+            )
+
+    def close(self) -> None:
+        """Takes back the subscriptions."""
+        while self._subscriptions:
+            self._node.destroy_subscription(self._subscriptions.pop())
+
+    def misfits(self) -> list[str]:
+        """Publishers from which nothing can arrive, each with the fix."""
+        return [line for wanted in self._wanted() for line in find_misfits(self._node, wanted)]
+
+    def missing(self) -> list[str]:
+        """One line for each topic that nobody publishes."""
+        unserved = [wanted for wanted in self._wanted() if not self._node.count_publishers(wanted.topic)]
+        others = ", ".join(image_topics(self._node)) if unserved else ""
+        return [
+            f"{wanted.topic} has no publisher: start the camera or set {wanted.setting} "
+            f"(image topics now: {others or 'none'})"
+            for wanted in unserved
+        ]
+
+    def _wanted(self) -> list[Wanted]:
+        kind = f"sensor_msgs/msg/{self._kind.__name__}"
+        return [
+            Wanted(subscription.topic_name, kind, self._qos, f"topics.{topic}")
+            for subscription, topic in zip(self._subscriptions, self._topics, strict=False)
+        ]
+
+    def _take(self, side: int, stream: StreamWatch, message: Image | CompressedImage) -> None:
+        header = message.header
+        stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
+        stream.note(stamp_ns, len(message.data))
+        if not self.enabled:
+            return
+        begin = perf_counter_ns()
+        try:
+            frame = self._frame(message)
+            frames = split_side_by_side(frame) if self._side_by_side else (frame,)
+            decode_ms = (perf_counter_ns() - begin) / 1e6
+            for number, part in enumerate(frames, side):
+                self._offer(number, stamp_ns, part, header, decode_ms / len(frames))
+        except FrameError as error:
+            self._on_fault("both" if self._side_by_side else SIDES[side], str(error))
+
+    def _frame(self, message: Image | CompressedImage) -> Frame:
+        if isinstance(message, CompressedImage):
+            return decode_image(message.data, message.format)
+        return view_image(
+            message.data,
+            width=message.width,
+            height=message.height,
+            encoding=message.encoding,
+            step=message.step,
+            is_bigendian=bool(message.is_bigendian),
+        )

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quality of service of the image subscriptions, and which publishers do not fit and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSCompatibility,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_check_compatible,
+)
+
+from cone_detector.settings import Settings
+
+# rclpy gives each endpoint two event handlers of its own, and each is looked at whenever any message arrives:
+# with ten publishers that doubles the cost of taking an image.
+QUIET_PUBLISHER = PublisherEventCallbacks(use_default_callbacks=False)
+QUIET_SUBSCRIPTION = SubscriptionEventCallbacks(use_default_callbacks=False)
+
+RESULT_QOS = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.RELIABLE)
+LATCHED_QOS = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=100,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+INFO_QOS = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
+def image_qos(settings: Settings) -> QoSProfile:
+    """Sensor data by default: best effort, volatile, a few images deep."""
+    reliable = settings["qos.reliability"] == "reliable"
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=settings["qos.depth"],
+        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+    )
+
+
+def on_incompatible(callback: Callable[[], None]) -> SubscriptionEventCallbacks:
+    """Calls `callback` when a publisher appears whose QoS does not fit."""
+    return SubscriptionEventCallbacks(incompatible_qos=lambda _: callback(), use_default_callbacks=False)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One subscription as it should be served. topic: fully resolved. kind: as sensor_msgs/msg/Image."""
+
+    topic: str
+    kind: str
+    qos: QoSProfile
+    setting: str
+
+
+def find_misfits(node: Node, wanted: Wanted) -> list[str]:
+    """One line for each publisher on the topic from which nothing can arrive; names publisher, setting and fix."""
+    lines = []
+    for publisher in node.get_publishers_info_by_topic(wanted.topic):
+        name = f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}"
+        if publisher.topic_type != wanted.kind:
+            fix = "set input.compressed" if "Compressed" in publisher.topic_type + wanted.kind else "choose its topic"
+            lines.append(
+                f"{wanted.topic}: publisher {name} sends {publisher.topic_type}, this node takes {wanted.kind}: "
+                f"{fix} ({wanted.setting})"
+            )
+            continue
+        compatible, reason = qos_check_compatible(publisher.qos_profile, wanted.qos)
+        if compatible is not QoSCompatibility.ERROR:
+            continue
+        if publisher.qos_profile.reliability is ReliabilityPolicy.BEST_EFFORT:
+            lines.append(
+                f"{wanted.topic}: publisher {name} offers reliability best_effort, this node asks for reliable: "
+                "set qos.reliability to best_effort, or make the publisher reliable"
+            )
+        else:
+            lines.append(f"{wanted.topic}: publisher {name} offers incompatible QoS: {reason}")
+    return lines
+
+
+def image_topics(node: Node) -> list[str]:
+    """Topics that carry images now, for a hint where the expected one does not exist."""
+    kinds = {"sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"}
+    return [name for name, found in node.get_topic_names_and_types() if kinds & set(found)]

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that lives from configure to clean-up: engine, pipeline, subscriptions and publishers, joined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rclpy.lifecycle import LifecycleNode
+
+from cone_detector.detector import StereoDetector, StereoResult
+from cone_detector.engine.contract import Engine
+from cone_detector.engine.select import choose_for, load
+from cone_detector.pairing import Slot, slots_needed
+from cone_detector.paths import shared
+from cone_detector.pipeline import Pipeline
+from cone_detector.ros.calibration import CalibrationWatch
+from cone_detector.ros.inputs import Inputs
+from cone_detector.ros.outputs import Outputs
+from cone_detector.ros.statistics import Statistics
+from cone_detector.ros.transforms import CameraPlacement
+from cone_detector.settings import Settings
+
+PASSES = ("320", "640")
+
+
+def load_engine(settings: Settings) -> tuple[Engine, str]:
+    """The engine that the settings ask for, warmed up, and why it was chosen. Raises EngineError or ManifestError."""
+    choice = choose_for(settings, shared("engines"), PASSES)
+    return load(choice, slots_needed(settings["queue.depth"]), settings["engine.threads"]), choice.reason
+
+
+class Session:
+    """One configured node. It works between `open` and `close`; `end` frees it."""
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        settings: Settings,
+        statistics: Statistics,
+        loaded: tuple[Engine, str],
+        on_misfit: Callable[[], None],
+    ) -> None:
+        """loaded: what `load_engine` returned. on_misfit: told when a publisher of an input does not fit."""
+        engine, self.choice = loaded
+        self._node = node
+        self._settings = settings
+        self._statistics = statistics
+        self.placement = CameraPlacement(node, settings["stereo.target_frame"])
+        self.calibration = CalibrationWatch(node, settings, self._on_calibration)
+        self.outputs = Outputs(node, self.placement, self._on_fault)
+        self.pipeline = Pipeline(
+            self._detector(engine),
+            self._on_result,
+            self._on_failure,
+            round(settings["sync.tolerance_ms"] * 1e6),
+            settings["queue.depth"],
+        )
+        self.inputs = Inputs(node, settings, self.pipeline.offer, self._on_bad_image, on_misfit)
+        self.camera_frame = ""
+        self.pipeline.start()
+
+    @property
+    def settings(self) -> Settings:
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: Settings) -> None:
+        self._settings = settings
+        self.calibration.settings = settings
+        self.pipeline.detector.settings = settings
+
+    def open(self) -> None:
+        """Subscribes."""
+        self.placement.open()
+        self.calibration.open()
+        self.inputs.open()
+
+    def close(self) -> None:
+        """Takes the subscriptions back."""
+        self.inputs.close()
+        self.calibration.close()
+        self.placement.close()
+
+    def end(self) -> None:
+        """Stops the pipeline after the frame in work, and frees the engine."""
+        self.close()
+        self.pipeline.stop()
+        self.outputs.destroy()
+
+    def swap(self, loaded: tuple[Engine, str]) -> None:
+        """Goes on with another engine; no image is lost."""
+        engine, self.choice = loaded
+        self.pipeline.swap(self._detector(engine))
+
+    @property
+    def no_cones_reason(self) -> str:
+        """Why there are no cones in space now; empty where there are."""
+        if not self._settings["stereo.enabled"]:
+            return "stereo.enabled is false"
+        return self.calibration.reason
+
+    def _detector(self, engine: Engine) -> StereoDetector:
+        detector = StereoDetector(engine, self._settings, self.calibration.locator)
+        detector.no_locator_reason = self.calibration.reason
+        return detector
+
+    def _on_calibration(self) -> None:
+        detector = self.pipeline.detector
+        detector.locator, detector.no_locator_reason = self.calibration.locator, self.calibration.reason
+        if self.calibration.reason:
+            self._node.get_logger().warning(f"2D only: {self.calibration.reason}")
+        else:
+            self._node.get_logger().info("calibration of both cameras is known: cones are located")
+
+    def _on_result(self, result: StereoResult, slot: Slot) -> None:
+        self.camera_frame = result.images[0].tag.frame_id
+        pipeline = self.pipeline
+        age_ms = self.outputs.publish(result, slot, self._settings, pipeline.counts, pipeline.detector.engine)
+        self._statistics.add_result(result, age_ms)
+
+    def _on_failure(self, error: Exception) -> None:
+        if self._node.context.ok():
+            self._on_fault("frame", f"{type(error).__name__}: {error}")
+
+    def _on_bad_image(self, side: str, message: str) -> None:
+        self._on_fault(f"image {side}", message)
+
+    def _on_fault(self, kind: str, message: str) -> None:
+        self._statistics.add_fault(kind, message)
+        self._node.get_logger().error(f"{kind}: {message}", throttle_duration_sec=5.0)

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the node counts: frames, escalations, faults, and whether images arrive as they were sent."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from cone_detector.detector import StereoResult
+from cone_detector.latency import Window
+
+
+@dataclass
+class Fault:
+    """Faults of one kind: how many so far, and the last one in words."""
+
+    count: int
+    last: str
+
+
+class Statistics:
+    """Totals since the node was created. Written by callbacks and by the inference thread."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.escalated = 0
+        self.passes: Counter[str] = Counter()
+        self.latency = Window(300)
+        self.faults: dict[str, Fault] = {}
+        self._lock = threading.Lock()
+
+    def add_result(self, result: StereoResult, age_ms: float) -> None:
+        """Counts a published frame. age_ms: from its stamp to its publication."""
+        with self._lock:
+            self.frames += 1
+            self.escalated += result.escalated
+            self.passes.update(step.name for step in result.steps)
+            self.latency.add({**result.ms, "age": age_ms})
+
+    def add_fault(self, kind: str, message: str) -> None:
+        with self._lock:
+            fault = self.faults.setdefault(kind, Fault(0, ""))
+            fault.count += 1
+            fault.last = message
+
+    def percentiles(self, *which: float) -> dict[str, tuple[float, ...]]:
+        """Of stage times and age over the last frames, in milliseconds."""
+        with self._lock:
+            return self.latency.percentiles(*which)
+
+
+class StreamWatch:
+    """The stamps of one camera's last images: whether all that were sent have arrived."""
+
+    def __init__(self, images: int = 120) -> None:
+        self._stamps: deque[int] = deque(maxlen=images)
+        self.total = 0
+        self.bytes = 0
+
+    def note(self, stamp_ns: int, size: int) -> None:
+        """Notes an arrived image of `size` bytes. A stamp that jumps back begins anew."""
+        if self._stamps and stamp_ns <= self._stamps[-1]:
+            self._stamps.clear()
+        self._stamps.append(stamp_ns)
+        self.total += 1
+        self.bytes = size
+
+    def lost_share(self) -> float:
+        """Share of images that are missing between those that arrived, 0..1; 0 before there are thirty."""
+        return lost_share(self._stamps)
+
+
+def lost_share(stamps_ns: Iterable[int]) -> float:
+    """Share of images missing in a sequence of camera stamps, 0..1; 0 where there are fewer than thirty.
+
+    The camera's period is taken from the shortest gaps; each gap then holds a whole number of periods.
+    """
+    gaps = np.diff(np.fromiter(stamps_ns, np.int64))
+    if len(gaps) < 29:
+        return 0.0
+    period = max(float(np.percentile(gaps, 10)), 1.0)
+    sent = np.maximum(np.rint(gaps / period), 1).sum()
+    return float(1 - len(gaps) / sent)

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the camera sits on the car, from tf.
+
+The camera is bolted to the car, so its place is looked up once. /tf_static stays subscribed; /tf, which a car floods
+with moving frames, is dropped as soon as the camera's place is known.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
+
+from cone_detector.frame_tree import FrameTree, RigidTransform
+from cone_detector.ros.qos import LATCHED_QOS, QUIET_SUBSCRIPTION
+
+
+class CameraPlacement:
+    """The transform from a camera's frame to `target`, while open."""
+
+    def __init__(self, node: Node, target: str) -> None:
+        """target: frame of the published cones; empty for the camera's own."""
+        self.target = target
+        self._node = node
+        self._tree = FrameTree()
+        self._found: dict[str, RigidTransform] = {}
+        self._sought = ""
+        self._subscriptions: dict[str, Subscription] = {}
+        self._message_type = _tf_message() if target else None
+
+    def open(self) -> None:
+        """Subscribes, where there is something to look up and tf's messages are installed."""
+        if self._message_type is None:
+            return
+        for topic, qos in (("/tf_static", LATCHED_QOS), ("/tf", QoSProfile(depth=100))):
+            take = partial(self._take, topic)
+            self._subscriptions[topic] = self._node.create_subscription(
+                self._message_type, topic, take, qos, event_callbacks=QUIET_SUBSCRIPTION
+            )
+
+    def close(self) -> None:
+        """Takes back the subscriptions."""
+        while self._subscriptions:
+            self._node.destroy_subscription(self._subscriptions.popitem()[1])
+
+    def find(self, source: str) -> RigidTransform | None:
+        """What takes points from frame `source` to the target; None where cones stay in `source`."""
+        self._sought = source
+        found = self._found.get(source)
+        if found is None and self.target and source != self.target:
+            found = self._tree.find(source, self.target)
+            if found is not None:
+                self._found[source] = found
+        return found
+
+    def reason(self, source: str) -> str:
+        """Why cones stay in the frame `source`; empty where they do not, or are wanted there."""
+        if not self.target or source == self.target or source in self._found:
+            return ""
+        if self._message_type is None:
+            return "tf2_msgs is not installed (sudo apt install ros-jazzy-tf2-msgs): cones stay in the camera's frame"
+        return (
+            f"tf has no chain from '{source}' to '{self.target}': "
+            "start robot_state_publisher, or set stereo.target_frame"
+        )
+
+    def _take(self, topic: str, message: Any) -> None:
+        for stated in message.transforms:
+            q, t = stated.transform.rotation, stated.transform.translation
+            try:
+                transform = RigidTransform.from_quaternion((q.x, q.y, q.z, q.w), (t.x, t.y, t.z))
+            except ValueError as error:
+                self._node.get_logger().error(f"{topic}: {stated.child_frame_id}: {error}", once=True)
+                continue
+            self._tree.set(stated.header.frame_id, stated.child_frame_id, transform)
+        self._found.clear()
+        if self._sought and self.find(self._sought) is not None and "/tf" in self._subscriptions:
+            self._node.destroy_subscription(self._subscriptions.pop("/tf"))
+
+
+def _tf_message() -> Any:
+    """The message type of /tf; None where it is not installed, as on machines without apt's ROS 2."""
+    try:
+        from tf2_msgs.msg import TFMessage
+    except ImportError:
+        return None
+    return TFMessage
