@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Accuracy of an engine file, measured through the car's own detector: letterbox, engine, thresholds, NMS."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cone_detector.detections import Detections
+from cone_detector.detector import StereoDetector
+from cone_detector.engine.manifest import Evaluation, Manifest, read_manifest, write_manifest
+from cone_detector.frames import Frame
+from cone_detector.letterbox import Letterbox
+from cone_detector.settings import Settings
+from offline_tools.datasets import read_dataset
+from offline_tools.datasets.fingerprint import data_sha256
+from offline_tools.datasets.guard import Purpose, SplitGuard
+from offline_tools.datasets.prepare import Source, read_boxes, read_image
+from offline_tools.datasets.sample import DatasetError, Sample
+from offline_tools.ledger import DEFAULT_LEDGER, Entry, record, refuse_second_look
+from offline_tools.metrics import Figures, Scored, by_height, figures, match
+from offline_tools.onnx_engine import open_engine
+
+# Ultralytics' validator starts at 0.001 and 0.7: below 0.01 the runtime's threshold does not go, and rows of a lower
+# score move mAP50 in the fourth digit.
+_CONFIDENCE = 0.01
+_NMS_IOU = 0.7
+
+# Height ranges in canvas pixels, with the distance of a 0.325 m cone before a ZED 2i (350 pixels of focal length on the
+# 640 canvas): far cones first.
+HEIGHT_RANGES: dict[str, tuple[float, float]] = {
+    "under 11 px (beyond 10 m)": (0, 11),
+    "11 to 22 px (5 to 10 m)": (11, 22),
+    "22 to 45 px (2.5 to 5 m)": (22, 45),
+    "45 px and over (under 2.5 m)": (45, float("inf")),
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """The accuracy of one engine file on one split. by_height: of cones of each of HEIGHT_RANGES."""
+
+    manifest: Manifest
+    split: str
+    figures: Figures
+    by_height: dict[str, Figures]
+    images: int
+    data_sha256: str
+    forced: bool = False
+
+    def to_record(self, shipped: bool) -> dict[str, Any]:
+        """One entry of docs/benchmarks/accuracy.json."""
+        found = self.figures
+        return {
+            "name": self.manifest.model,
+            "pass": self.manifest.name,
+            "file": self.manifest.file,
+            "precision": self.manifest.precision,
+            "runtime": self.manifest.runtime.name,
+            "resolution": int(self.manifest.name) if self.manifest.name.isdigit() else self.manifest.name,
+            "split": self.split,
+            "map50": round(found.map50, 4),
+            "map50_95": round(found.map50_95, 4),
+            "precision_at_best_f1": round(found.precision, 4),
+            "recall": round(found.recall, 4),
+            "best_f1_confidence": round(found.confidence, 3),
+            "per_class": {name: _rounded(asdict(of)) for name, of in found.per_class.items()},
+            "by_height": {
+                name: {"map50": round(of.map50, 4), "recall": round(of.recall, 4), "labels": _labels(of)}
+                for name, of in self.by_height.items()
+            },
+            "images": self.images,
+            "model_sha256": self.manifest.file_sha256,
+            "data_sha256": self.data_sha256,
+            "shipped": shipped,
+            "forced": self.forced,
+        }
+
+
+def evaluate(
+    manifest_path: Path,
+    source: Source,
+    split: str,
+    guard: SplitGuard,
+    force: bool = False,
+    ledger: Path = DEFAULT_LEDGER,
+    progress: Callable[[int, int], None] | None = None,
+) -> Result:
+    """Evaluates the engine file of `manifest_path` on one split of `source`.
+
+    split: "test" is the final evaluation: recorded in the ledger, refused a second time unless `force`.
+    progress: called with images done and images in all.
+    Raises LedgerError, DatasetError, ManifestError or EngineError.
+    """
+    manifest = read_manifest(manifest_path)
+    purpose = Purpose.FINAL_TEST if split == "test" else Purpose.VALIDATE
+    samples = guard.open(read_dataset(source.path), split, purpose)
+    if not samples:
+        raise DatasetError(f"split '{split}' of {source.path} holds no image")
+    prints = guard.check((sample.image for sample in samples), purpose)
+    data = data_sha256(item.content for item in prints)
+    forced = split == "test" and refuse_second_look(manifest.file_sha256, data, force, ledger)
+    scored = detect_all(manifest_path, manifest, samples, source, progress)
+    found = figures(scored)
+    sizes = {name: figures(by_height(scored, *limits)) for name, limits in HEIGHT_RANGES.items()}
+    result = Result(manifest, split, found, sizes, len(samples), data, forced)
+    if split == "test":
+        entry = Entry(
+            manifest.file, manifest.file_sha256, data, round(found.map50, 4), round(found.map50_95, 4), forced=forced
+        )
+        record(entry, ledger)
+    return result
+
+
+def write_evaluation(manifest_path: Path, result: Result) -> None:
+    """Notes the figures in the engine's manifest, by which the runtime chooses among several."""
+    found = result.figures
+    evaluation = Evaluation(result.split, round(found.map50, 4), round(found.map50_95, 4), result.data_sha256)
+    values = {**vars(result.manifest), "evaluation": evaluation}
+    write_manifest(manifest_path, Manifest(**values))
+
+
+def write_records(path: Path, results: Sequence[tuple[Result, bool]]) -> None:
+    """Writes accuracy.json: new results replace older ones of the same file and split. Pairs of result, shipped."""
+    fresh = [result.to_record(shipped) for result, shipped in results]
+    keys = {(entry["file"], entry["split"]) for entry in fresh}
+    kept = json.loads(path.read_text())["models"] if path.exists() else []
+    models = [entry for entry in kept if (entry["file"], entry["split"]) not in keys] + fresh
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps({"models": models}, indent=1) + "\n")
+    os.replace(temporary, path)
+
+
+def detect_all(
+    manifest_path: Path,
+    manifest: Manifest,
+    samples: Sequence[Sample],
+    source: Source,
+    progress: Callable[[int, int], None] | None = None,
+) -> Scored:
+    """Detections of all samples matched with their labels; two frames at a time, as the car's two cameras."""
+    settings = Settings(
+        {
+            "confidence": _CONFIDENCE,
+            "nms_iou": _NMS_IOU,
+            "policy.name": f"fixed_{manifest.name}",
+            "stereo.enabled": False,
+        }
+    )
+    detector = StereoDetector(open_engine(manifest_path, slots=1), settings)
+    parts: list[Scored] = []
+    try:
+        for start in range(0, len(samples), 2):
+            pair = [samples[start], samples[min(start + 1, len(samples) - 1)]]
+            frames = [Frame(read_image(sample.image, source)) for sample in pair]
+            found = detector.detect(*frames).detections
+            for side in range(min(2, len(samples) - start)):
+                parts.append(_score(found[side], pair[side], frames[side], source, manifest.canvas))
+            if progress is not None:
+                progress(min(start + 2, len(samples)), len(samples))
+    finally:
+        detector.close()
+    offsets = np.cumsum([0, *(len(part.truth_label) for part in parts)])
+    claims = [np.where(p.claims >= 0, p.claims + o, -1) for p, o in zip(parts, offsets, strict=False)]
+    names = ("correct", "score", "label", "height", "truth_label", "truth_height")
+    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return Scored(**joined, claims=np.concatenate(claims))
+
+
+def _score(found: Detections, sample: Sample, frame: Frame, source: Source, canvas: tuple[int, int]) -> Scored:
+    truth = read_boxes(sample, source) * np.array(frame.size * 2, np.float32)
+    correct, claims = match(found.xyxy, found.label, truth, sample.label)
+    scale = Letterbox.fit(frame.size, canvas).scale[1]
+    return Scored(
+        correct,
+        found.score.astype(np.float64),
+        found.label,
+        (found.xyxy[:, 3] - found.xyxy[:, 1]).astype(np.float64) * scale,
+        sample.label,
+        (truth[:, 3] - truth[:, 1]).astype(np.float64) * scale,
+        claims,
+    )
+
+
+def _labels(found: Figures) -> int:
+    return sum(of.labels for of in found.per_class.values())
+
+
+def _rounded(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: round(value, 4) if isinstance(value, float) else value for key, value in values.items()}
