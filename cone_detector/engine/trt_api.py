@@ -49,9 +49,12 @@ class Api:
     def reports_progress(self) -> bool:
         return hasattr(self.trt, "IProgressMonitor")
 
-    def logger(self) -> Any:
-        """A logger of TensorRT's that writes to `logging` and keeps the last error in `last_error`."""
-        return _logger_class(self.trt)()
+    def logger(self, keep: list[str] | None = None) -> Any:
+        """A logger of TensorRT's that writes to `logging` and keeps the last error in `last_error`.
+
+        keep: also gets every message, down to the most verbose.
+        """
+        return _logger_class(self.trt)(keep)
 
     def create_network(self, builder: Any) -> Any:
         """An empty network with explicit batch, strongly typed where there is no other kind."""
@@ -111,14 +114,17 @@ def _logger_class(trt: Any) -> Any:
     }
 
     class Logger(trt.ILogger):
-        def __init__(self) -> None:
+        def __init__(self, keep: list[str] | None) -> None:
             super().__init__()
             self.last_error = ""
+            self._keep = keep
 
         def log(self, severity: Any, message: str) -> None:
             level = levels[severity]
             if level >= logging.ERROR:
                 self.last_error = message
+            if self._keep is not None:
+                self._keep.append(message)
             _log.log(level, message)
 
     return Logger

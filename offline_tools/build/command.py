@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+"""`cone-tools build`: builds the plans that do not fit this machine, keeps the others, and says which and why."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+from rich.console import Console
+from rich.table import Table
+
+from cone_detector.engine import cuda, trt_api
+from cone_detector.engine.contract import EngineError
+from cone_detector.engine.manifest import Gpu, ManifestError, Runtime, RuntimeName, write_manifest
+from cone_detector.engine.openvino import OpenVinoEngine
+from cone_detector.engine.tensorrt import TensorRtEngine
+from offline_tools.build.layers import count_types
+from offline_tools.build.plan import BuildError, Plan, build_plan
+from offline_tools.build.progress import Durations, shown
+from offline_tools.build.sources import Job, Target, find_float, find_jobs
+from offline_tools.build.verify import Agreement, canvases, compare, find_images, run_rows
+
+_RUNTIMES: tuple[RuntimeName, ...] = ("tensorrt", "tensorrt-rtx")
+
+
+class VerificationError(RuntimeError):
+    """A plan whose rows are not those of its ONNX; it was not installed."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `run` does. Fields are the command's options; see `add_arguments`."""
+
+    engines: Path
+    output: Path
+    frames: Path | None
+    level: int
+    count: int
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options to `parser`."""
+    parser.add_argument("--engines", type=Path, default=Path("engines"), help="folder of the ONNX files (%(default)s)")
+    parser.add_argument("--output", type=Path, help="folder for the plans (default: the same)")
+    parser.add_argument("--model", action="append", default=[], help="only this model; may be repeated")
+    parser.add_argument("--precision", action="append", default=[], choices=("fp16", "int8"), help="only this one")
+    parser.add_argument("--runtime", choices=("auto", *_RUNTIMES), default="auto", help="default: what is installed")
+    parser.add_argument(
+        "--compute-capability", default="", help="build for other GPUs of this one, as 8.9 (TensorRT-RTX only)"
+    )
+    parser.add_argument("--level", type=int, choices=range(6), default=3, help="TensorRT's optimization level")
+    parser.add_argument("--frames", type=Path, help="folder of camera images on which each plan must match its ONNX")
+    parser.add_argument("--count", type=int, default=50, help="how many of them to use (%(default)s)")
+    parser.add_argument("--force", action="store_true", help="build also what fits")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be built and why, and build nothing")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carries the command out. Returns the exit code: 0 where every plan fits in the end."""
+    console = Console()
+    options = Options(args.engines, args.output or args.engines, args.frames, args.level, args.count)
+    try:
+        api = _installed(args.runtime)
+        target = _target(api, args.compute_capability)
+        jobs = find_jobs(options.engines, options.output, target, args.model, args.precision)
+    except (EngineError, ManifestError) as error:
+        console.print(f"[red]{error}")
+        return 1
+    if not jobs:
+        console.print(f"[red]no ONNX with a manifest in {options.engines} fits: nothing to build")
+        return 1
+    todo = []
+    for job in jobs:
+        reasons = job.stale() or (["--force"] if args.force else [])
+        if reasons:
+            todo.append(job)
+        console.print(f"{'build' if reasons else 'keep '} {job.title}: {'; '.join(reasons) or 'fits'}")
+    if args.dry_run or not todo:
+        return 0
+    if not args.compute_capability and options.frames is None:
+        console.print("[red]give --frames, a folder of camera images: a plan is installed once it matches its ONNX")
+        return 1
+    failed = 0
+    for job in todo:
+        try:
+            _build(job, api, options, bool(args.compute_capability), console)
+        except (BuildError, EngineError, ManifestError, VerificationError, ValueError) as error:
+            failed += 1
+            console.print(f"[red]{job.title}: {error}; what was installed stays")
+    return 1 if failed else 0
+
+
+def _installed(wanted: str) -> trt_api.Api:
+    """The TensorRT to build with. Raises EngineError where there is none."""
+    if wanted != "auto":
+        return trt_api.load(next(name for name in _RUNTIMES if name == wanted))
+    errors = []
+    for name in _RUNTIMES:
+        try:
+            return trt_api.load(name)
+        except EngineError as error:
+            errors.append(str(error))
+    raise EngineError("; ".join(errors))
+
+
+def _target(api: trt_api.Api, compute_capability: str) -> Target:
+    runtime = Runtime(api.name, api.version)
+    if compute_capability:
+        gpu = Gpu(f"any of compute capability {compute_capability}", compute_capability)
+    else:
+        device = cuda.device()
+        gpu = Gpu(device.name, device.compute_capability, device.driver)
+    return Target(runtime, gpu, api.portable)
+
+
+def _build(job: Job, api: trt_api.Api, options: Options, foreign: bool, console: Console) -> None:
+    """Builds, verifies and installs one plan; until the last step what was installed stays untouched."""
+    options.output.mkdir(parents=True, exist_ok=True)
+    gpu = job.target.gpu
+    cache = options.output / ".timing" / f"{api.name}-{api.version}-{gpu.name}.cache".replace(" ", "_")
+    durations = Durations(cache.with_name("durations.json"))
+    key = f"{api.name} {api.version} {gpu.name} {job.title} level {options.level}"
+    start = monotonic()
+    with shown(console, job.title, durations.get(key)) as progress:
+        plan = build_plan(
+            api,
+            job.onnx,
+            job.precision,
+            level=options.level,
+            timing_cache=None if api.portable else cache,
+            compute_capability=gpu.compute_capability if foreign else "",
+            progress=progress,
+        )
+    durations.put(key, monotonic() - start)
+    console.print(_layer_table(job, plan, monotonic() - start))
+    with tempfile.TemporaryDirectory(dir=options.output, prefix=".build-") as folder:
+        staged = _write(job, plan, Path(folder))
+        if foreign:
+            console.print(
+                f"{job.title}: not verified, which needs a GPU of compute capability {gpu.compute_capability}"
+            )
+        else:
+            agreement = _verify(job, staged, options)
+            console.print(f"{job.title}: {agreement}")
+            if shortfall := agreement.shortfall(job.precision):
+                raise VerificationError(shortfall)
+        _install(job, staged)
+
+
+def _write(job: Job, plan: Plan, folder: Path) -> Path:
+    """Writes plan and manifest to a folder; returns the manifest's path."""
+    digest = hashlib.sha256(plan.content).hexdigest()
+    # The content's hash in the name keeps the old plan beside the new one until the manifest changes over.
+    file = f"{job.manifest_path.stem}-{digest[:8]}.plan"
+    (folder / file).write_bytes(plan.content)
+    staged = folder / job.manifest_path.name
+    write_manifest(staged, job.manifest(file, digest))
+    return staged
+
+
+def _verify(job: Job, staged: Path, options: Options) -> Agreement:
+    reference = find_float(options.engines, job)
+    if reference is None:
+        raise VerificationError(f"no float ONNX of {job.source.model} {job.source.name} in {options.engines}")
+    assert options.frames is not None
+    frames = canvases(find_images(options.frames, options.count), job.source.canvas)
+    rows = []
+    for engine in (OpenVinoEngine([reference], slots=1), TensorRtEngine([staged], slots=1)):
+        rows.append(run_rows(engine, job.source.name, frames))
+        engine.close()
+    return compare(*rows)
+
+
+def _install(job: Job, staged: Path) -> None:
+    """Moves a verified plan into place, the manifest last, then removes the plans that it replaces."""
+    (plan,) = staged.parent.glob("*.plan")
+    target = job.manifest_path.with_name(plan.name)
+    shutil.move(plan, target)
+    os.replace(staged, job.manifest_path)
+    for old in job.manifest_path.parent.glob(f"{job.manifest_path.stem}-*.plan"):
+        if old != target:
+            old.unlink()
+
+
+def _layer_table(job: Job, plan: Plan, seconds: float) -> Table:
+    table = Table(title=f"{job.title}: {len(plan.content) / 1e6:.1f} MB in {seconds:.0f} s", title_justify="left")
+    counts = count_types(plan.layers)
+    convolutions = count_types([layer for layer in plan.layers if layer.convolves and not layer.reformats])
+    table.add_column("computes in")
+    table.add_column("layers", justify="right")
+    table.add_column("of these convolutions", justify="right")
+    for name in sorted(counts):
+        table.add_row(name, str(counts[name]), str(convolutions.get(name, "")))
+    return table
