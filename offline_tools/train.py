@@ -93,6 +93,7 @@ def _source(entry: dict[str, Any]) -> Source:
         entry.get("repeat", {}),
         int(entry.get("border", 0)),
         int(entry.get("longest", 0)),
+        float(entry.get("smallest", 1.0)),
     )
 
 

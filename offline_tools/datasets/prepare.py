@@ -35,6 +35,8 @@ class Source:
     repeat: how often a frame is listed for training, by the first file-name pattern that fits.
     border: pixels of frame to cut off each side (FSOCO's Supervisely images carry 140 pixels of logos).
     longest: longer side to scale down to, in pixels; 0 keeps the size.
+    smallest: boxes of a smaller side, in pixels of the prepared image, are dropped: rendered scenes label cones that
+        nobody would have labelled by hand, and a detector cannot serve both.
     """
 
     path: Path
@@ -42,6 +44,7 @@ class Source:
     repeat: Mapping[str, int] = field(default_factory=dict)
     border: int = 0
     longest: int = 0
+    smallest: float = _SMALLEST_PIXELS
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def write_sample(sample: Sample, source: Source, directory: Path, name: str) -> 
     boxes = read_boxes(sample, source)
     height, width = image.shape[:2]
     sides = (boxes[:, 2:] - boxes[:, :2]) * (width, height)
-    keep = (sides >= _SMALLEST_PIXELS).all(axis=1)
+    keep = (sides >= source.smallest).all(axis=1)
     lines = [
         f"{label} {(x1 + x2) / 2:.6f} {(y1 + y2) / 2:.6f} {x2 - x1:.6f} {y2 - y1:.6f}"
         for label, (x1, y1, x2, y2) in zip(sample.label[keep], boxes[keep], strict=True)
