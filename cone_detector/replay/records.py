@@ -55,6 +55,11 @@ class Recording:
         return self.sent - len(self.frames)
 
 
+def engine_text(model: str, precision: str, runtime: str, device: str) -> str:
+    """One line that names an engine and where it runs."""
+    return f"{model} {precision}, {runtime} on {device}"
+
+
 def count_cones(*labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """(len(labels), classes) int64: how often each class is in each array of labels."""
     return np.array([np.bincount(one, minlength=len(CLASS_NAMES)) for one in labels])

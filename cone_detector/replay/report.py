@@ -86,7 +86,8 @@ def print_summary(summary: Mapping[str, Any], console: Console | None = None) ->
     """Shows what `summarize` made as tables."""
     console = console or Console()
     pairs = summary["pairs"]
-    console.print(f"[bold]{summary['mode']}[/bold], {Path(summary['bag']).name} at {summary['rate_hz']:g} Hz")
+    rate = f" at {summary['rate_hz']:g} Hz" if summary["rate_hz"] else ""
+    console.print(f"[bold]{summary['mode']}[/bold], {Path(summary['bag']).name}{rate}")
     console.print(f"{summary['engine']}")
     console.print(
         f"pairs in [bold]{pairs['sent']}[/bold], processed [bold]{pairs['processed']}[/bold], "
@@ -128,10 +129,10 @@ def _stages(recording: Recording) -> list[str]:
 
 
 def _cones_table(cones: Mapping[str, Mapping[str, int]], frames: int) -> Table:
-    table = Table("cones", *(f"{row}, a pair" for row in cones), *cones)
+    table = Table("cones", *cones, *(f"{row} a pair" for row in list(cones)[::2]))
     for column in table.columns[1:]:
         column.justify = "right"
     for name in (*CLASS_NAMES, "all"):
         counts = [sum(row.values()) if name == "all" else row[name] for row in cones.values()]
-        table.add_row(name, *(f"{n / frames if frames else 0:.2f}" for n in counts), *(f"{n}" for n in counts))
+        table.add_row(name, *(f"{n}" for n in counts), *(f"{n / frames if frames else 0:.1f}" for n in counts[::2]))
     return table

@@ -73,6 +73,10 @@ class Parcels:
         """Pairs in memory; all of the bag's where `whole`."""
         return len(self._kept)
 
+    def count(self) -> int:
+        """Pairs in the bag."""
+        return self.kept if self.whole else sum(1 for _ in self._bag.pairs())
+
     def once(self) -> Iterator[Parcel]:
         """The bag's pairs, in order, one time."""
         return iter(self._kept) if self.whole else self._decoded_ahead()

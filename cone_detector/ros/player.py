@@ -50,9 +50,9 @@ class Player:
         ]
         # A wall clock that never jumps: stamps stay comparable with other processes' and rise evenly.
         self._wall_ns = time.time_ns() - time.monotonic_ns()
-        self.published = 0
         self.late = 0
         self.publish_ms: list[float] = []
+        self.stamps_ns: list[int] = []
 
     def wait_for_subscribers(self, timeout_s: float) -> bool:
         """Whether somebody took both image topics within `timeout_s`."""
@@ -95,13 +95,18 @@ class Player:
         for publisher, image in zip(self._images, parcel.images, strict=True):
             stamp_message(image, stamp_ns)
             publisher.publish(bytes(image))
-        self.published += 1
+        self.stamps_ns.append(stamp_ns)
         self.publish_ms.append((time.monotonic_ns() - start) / 1e6)
 
     def counts(self) -> dict[str, Any]:
         """What was sent, and what sending a pair took in milliseconds."""
         p50, p99 = np.percentile(self.publish_ms, (50, 99)) if self.publish_ms else (0.0, 0.0)
-        return {"sent": self.published, "late": self.late, "publish_ms_p50": float(p50), "publish_ms_p99": float(p99)}
+        return {
+            "sent": len(self.stamps_ns),
+            "late": self.late,
+            "publish_ms_p50": float(p50),
+            "publish_ms_p99": float(p99),
+        }
 
 
 def _sleep_until(due: float) -> None:
@@ -150,6 +155,9 @@ def _run(
         player.play(source, rate, options.seconds)
         # Writers that close at once take the last samples with them.
         time.sleep(0.2)
+        if options.stamps:
+            count = parcels.count()
+            options.stamps.write_text(json.dumps([(stamp, n % count) for n, stamp in enumerate(player.stamps_ns)]))
         _tell("done", **player.counts())
         return 0
     except KeyboardInterrupt:
@@ -174,6 +182,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--loop", action="store_true", help="begin anew at the end of the bag")
     parser.add_argument("--reliable", action="store_true", help="publish reliably; a camera publishes best effort")
     parser.add_argument("--wait", type=float, default=30.0, help="seconds to wait for subscribers")
+    parser.add_argument("--stamps", type=Path, help="file for the stamps sent, each with its pair's number in the bag")
     parser.add_argument("--memory", type=int, default=DEFAULT_MEMORY, help="bytes of decoded pairs to keep")
     return parser
 

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`cone-replay`: how fast the detector is on a bag, through ROS or directly; plays bags; compares reports."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from cone_detector.engine.contract import EngineError
+from cone_detector.engine.manifest import ManifestError
+from cone_detector.frames import FrameError
+from cone_detector.replay.bag_topics import BagError, StereoTopics
+from cone_detector.replay.compare import ReportError, print_comparison, read_report
+from cone_detector.replay.processes import ReplayError
+from cone_detector.settings import BY_NAME, SettingError, Value
+
+MODES = ("ros", "direct", "paced")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    given = sys.argv[1:] if arguments is None else arguments
+    # The player is a ROS process with its own arguments.
+    if given[:1] == ["play"]:
+        from cone_detector.ros.player import main as play
+
+        return play(given[1:])
+    given, ros_arguments = _split_ros(given)
+    options = _parser().parse_args(given)
+    options.ros_arguments = ros_arguments
+    faults = (BagError, FrameError, SettingError, EngineError, ManifestError, ReplayError, ReportError)
+    try:
+        run: Callable[[argparse.Namespace], int] = options.command
+        return run(options)
+    except faults as error:
+        print(f"cone-replay: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(options: argparse.Namespace) -> int:
+    from cone_detector.replay.plots import plot_latency
+    from cone_detector.replay.report import print_summary, summarize, write_json
+
+    settings = _settings(options.param)
+    if options.mode == "ros":
+        from cone_detector.replay.through_ros import RosReplay, replay
+
+        plan = RosReplay(
+            options.bag, options.rate, options.seconds, options.attach, settings, options.ros_arguments, options.output
+        )
+        recording, _, _ = replay(plan)
+    else:
+        from cone_detector.replay.direct import run_direct
+
+        topics = StereoTopics(*(getattr(options, name) for name in ("left", "right", "side_by_side")))
+        recording = run_direct(options.bag, topics, settings, options.mode == "paced", options.rate, options.seconds)
+    summary = summarize(recording)
+    print_summary(summary)
+    write_json(options.output / "replay.json", summary)
+    pictures = plot_latency(summary, options.output)
+    print("\n".join(str(path) for path in (options.output / "replay.json", *pictures)))
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    print_comparison(read_report(options.before), read_report(options.after))
+    return 0
+
+
+def _settings(texts: list[str]) -> dict[str, Value]:
+    from cone_detector.ros.arguments import overrides
+
+    pairs = [text.partition("=") for text in texts]
+    for name, equals, _ in pairs:
+        if not equals or name not in BY_NAME:
+            raise SettingError(f"--param {name}: must be one of the node's parameters, as confidence=0.5")
+    return overrides({name: text for name, _, text in pairs})
+
+
+def _split_ros(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Ours, and those from --ros-args on, which launch adds."""
+    if "--ros-args" not in arguments:
+        return arguments, []
+    at = arguments.index("--ros-args")
+    return arguments[:at], arguments[at:]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="cone-replay", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    run = commands.add_parser("run", help="replay a bag and report latency, drops and cones")
+    run.set_defaults(command=_run)
+    run.add_argument("bag", type=Path, help="rosbag2 folder, or one .mcap or .db3 file")
+    run.add_argument(
+        "--mode",
+        choices=MODES,
+        default="ros",
+        help="ros: at camera rate through the real node; direct: the core, back to back; "
+        "paced: the core at camera rate",
+    )
+    run.add_argument("--rate", type=float, default=0.0, help="pairs a second; 0: as recorded")
+    run.add_argument("--seconds", type=float, default=0.0, help="loop over the bag for so long; 0: play it once")
+    run.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the node")
+    run.add_argument("--attach", action="store_true", help="measure the node that runs already (mode ros)")
+    run.add_argument("--output", type=Path, default=Path("replay_output"), help="folder for JSON, plots and logs")
+    for name in ("left", "right", "side-by-side"):
+        run.add_argument(f"--{name}", default="", metavar="TOPIC", help="image topic in the bag; empty: found by name")
+    commands.add_parser("play", help="play a bag like a camera (see cone-replay play --help)")
+    compare = commands.add_parser("compare", help="two reports side by side")
+    compare.set_defaults(command=_compare)
+    compare.add_argument("before", type=Path)
+    compare.add_argument("after", type=Path)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

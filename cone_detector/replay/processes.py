@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Child processes of a replay: the node and the player, started, watched and ended cleanly."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cone_detector.paths import shared
+
+PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+
+# Linux keeps ports for domains 0 to 101.
+_DOMAINS = 100
+
+
+class ReplayError(RuntimeError):
+    """A replay that could not run; the message says which process failed and shows its last words."""
+
+
+def ros_environment() -> dict[str, str]:
+    """Variables for all processes of a replay: shared memory for images, this machine only.
+
+    What the user has set stays. Without a ROS_DOMAIN_ID one is taken that other replays on this machine hardly use.
+    """
+    profile = str(shared("config") / "fastdds_shm.xml")
+    wanted = {
+        **dict.fromkeys(PROFILE_VARIABLES, profile),
+        "ROS_DOMAIN_ID": str(1 + os.getpid() % _DOMAINS),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+    }
+    return {name: os.environ.get(name) or value for name, value in wanted.items()}
+
+
+class Child:
+    """A Python module that runs as a process of its own, with both outputs in a log file."""
+
+    def __init__(
+        self, name: str, module: str, arguments: Sequence[str], log: Path, variables: Mapping[str, str]
+    ) -> None:
+        self.name = name
+        self.log = log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as output:
+            # A session of its own: Ctrl-C reaches this process only, which then ends its children in order.
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **variables},
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def check(self) -> None:
+        """Raises ReplayError with the end of the log where the process has ended with a fault."""
+        code = self._process.poll()
+        if code not in (None, 0):
+            raise ReplayError(f"{self.name} ended with code {code}; {self.log} says:\n{self.last_words()}")
+
+    def events(self) -> dict[str, dict[str, Any]]:
+        """What the process has told so far: JSON objects, by their field `event`."""
+        found = {}
+        for line in self.log.read_text(errors="replace").splitlines():
+            if line.startswith('{"event"'):
+                event = json.loads(line)
+                found[event.pop("event")] = event
+        return found
+
+    def last_words(self, lines: int = 15) -> str:
+        """The end of the log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def end(self, patience_s: float = 5.0) -> float:
+        """Asks the process to end, and kills it where it does not; returns the seconds it took."""
+        begin = time.monotonic()
+        if self.running:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(patience_s)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        return time.monotonic() - begin
+
+
+@contextmanager
+def running(child: Child) -> Iterator[Child]:
+    """Ends the child at the end of the block, whatever happens in it."""
+    try:
+        yield child
+    finally:
+        child.end()

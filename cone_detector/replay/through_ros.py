@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bag through the real node: player and node are processes of their own, this one listens like the car."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cone_detector.replay.processes import Child, ReplayError, ros_environment, running
+from cone_detector.replay.records import Recording
+from cone_detector.settings import Value
+
+if TYPE_CHECKING:
+    from cone_detector.ros.recorder import Answer
+
+NODE_MODULE, PLAYER_MODULE = "cone_detector.node", "cone_detector.ros.player"
+
+# Loading engines may take a while on a slow disk; a replay has nothing to do until then.
+_START_S = 120.0
+
+
+@dataclass(frozen=True)
+class RosReplay:
+    """How to replay. rate_hz: 0 plays as recorded. seconds: 0 plays the bag once. attach: to a node that runs already.
+
+    settings: parameters of the node that is started. ros_arguments: for the player and the listener, as remappings.
+    logs: folder of the processes' logs.
+    """
+
+    bag: Path
+    rate_hz: float
+    seconds: float
+    attach: bool
+    settings: Mapping[str, Value]
+    ros_arguments: list[str]
+    logs: Path
+    node_module: str = NODE_MODULE
+
+
+def replay(plan: RosReplay) -> tuple[Recording, dict[int, int], list[Answer]]:
+    """Plays the bag and listens.
+
+    Returns the recording, the bag's pair number by stamp, and all complete answers. Raises ReplayError where a process
+    fails.
+    """
+    # The listener lives in this process and reads the same variables.
+    variables = {} if plan.attach else ros_environment()
+    os.environ.update(variables)
+    from cone_detector.ros.recorder import Recorder, record_of_answer
+
+    stamps_file = plan.logs / "stamps.json"
+    with ExitStack() as stack:
+        node = None
+        if not plan.attach:
+            node = stack.enter_context(
+                running(
+                    Child("node", plan.node_module, node_arguments(plan.settings), plan.logs / "node.log", variables)
+                )
+            )
+        recorder = Recorder(plan.ros_arguments)
+        stack.callback(recorder.close)
+        arguments = [str(plan.bag), f"--rate={plan.rate_hz}", f"--seconds={plan.seconds}", f"--stamps={stamps_file}"]
+        arguments += ["--loop"] if plan.seconds else []
+        arguments += [f"--wait={_START_S}", *plan.ros_arguments]
+        player = stack.enter_context(
+            running(Child("player", PLAYER_MODULE, arguments, plan.logs / "player.log", variables))
+        )
+        _wait_for(player, node)
+        recorder.wait_until_quiet()
+        if node is not None:
+            node.check()
+        answers = [answer for answer in recorder.answers.values() if answer.complete]
+
+    told = player.events()
+    if "done" not in told:
+        raise ReplayError(f"the player was stopped; {player.log} says:\n{player.last_words()}")
+    numbers = {int(stamp): number for stamp, number in json.loads(stamps_file.read_text())}
+    answers = [answer for answer in answers if answer.stamp_ns in numbers]
+    begin_ns = min(numbers, default=0)
+    recording = Recording("through ROS", str(plan.bag), told["ready"]["rate_hz"], recorder.engine, dict(plan.settings))
+    recording.sent = told["done"]["sent"]
+    recording.frames = sorted((record_of_answer(a, begin_ns) for a in answers), key=lambda frame: frame.time_s)
+    recording.seconds = recording.frames[-1].time_s if recording.frames else 0.0
+    if late := told["done"]["late"]:
+        recording.notes.append(
+            f"the player was late {late} times: this machine is too busy for {recording.rate_hz:g} Hz"
+        )
+    if not answers:
+        raise ReplayError("the node answered no pair" + (f"; {node.log} says:\n{node.last_words()}" if node else ""))
+    return recording, numbers, answers
+
+
+def node_arguments(settings: Mapping[str, Value]) -> list[str]:
+    """Command line of the node with these parameters."""
+    from cone_detector.ros.arguments import to_text
+
+    arguments = ["--ros-args"] if settings else []
+    for name, value in settings.items():
+        arguments += ["-p", f"{name}:={_quoted(to_text(value)) if isinstance(value, str) else to_text(value)}"]
+    return arguments
+
+
+def _quoted(text: str) -> str:
+    """As a YAML string: a path or name must not be taken for a number."""
+    return json.dumps(text)
+
+
+def _wait_for(player: Child, node: Child | None) -> None:
+    while player.running:
+        time.sleep(0.05)
+        if node is not None:
+            node.check()
+            if not node.running:
+                raise ReplayError(f"the node ended; {node.log} says:\n{node.last_words()}")
+    player.check()
