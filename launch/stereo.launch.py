@@ -7,4 +7,4 @@ from cone_detector.ros.launching import node_actions
 
 
 def generate_launch_description():
-    return LaunchDescription(node_actions())
+    return LaunchDescription(node_actions(config="stereo.yaml"))

@@ -24,8 +24,11 @@ PACKAGE = "cone_detector"
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 
-def node_actions() -> list[LaunchDescriptionEntity]:
-    """Everything that starts the detector: arguments first, then the environment, then the node."""
+def node_actions(config: str) -> list[LaunchDescriptionEntity]:
+    """Everything that starts the detector: arguments first, then the environment, then the node.
+
+    config: default of the argument `config`, a file of the package's folder `config`; empty for none.
+    """
     given: set[str] = set()
 
     def remember(context: LaunchContext) -> None:
@@ -35,14 +38,14 @@ def node_actions() -> list[LaunchDescriptionEntity]:
         return [*_environment(context), _node(context, given)]
 
     # Once an argument is declared, a value that was given looks like a default: remember before that.
-    return [OpaqueFunction(function=remember), *_arguments(), OpaqueFunction(function=start)]
+    return [OpaqueFunction(function=remember), *_arguments(config), OpaqueFunction(function=start)]
 
 
-def _arguments() -> list[DeclareLaunchArgument]:
+def _arguments(config: str) -> list[DeclareLaunchArgument]:
     share = get_package_share_directory(PACKAGE)
     profile = next((os.environ[name] for name in PROFILE_VARIABLES if os.environ.get(name)), None)
     own = [
-        ("config", f"{share}/config/stereo.yaml", "YAML file of parameters."),
+        ("config", f"{share}/config/{config}" if config else "", "YAML file of parameters; empty: none."),
         ("namespace", "", "Namespace of the node and of its relative topics."),
         ("remap", "", "Topics to rename, as 'left/image:=/zed/left cones:=/track/cones'."),
         ("log_level", "info", "debug, info, warn, error or fatal."),
@@ -76,14 +79,16 @@ def _node(context: LaunchContext, given: set[str]) -> Node:
     def argument(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
-    if not os.path.isfile(argument("config")):
-        raise SettingError(f"config is '{argument('config')}', which is no file")
+    config = argument("config")
+    if config and not os.path.isfile(config):
+        raise SettingError(f"config is '{config}', which is no file")
+    changes = overrides({name: argument(name) for name in given if name in BY_NAME})
     return Node(
         package=PACKAGE,
         executable="cone_detector_node",
         name=PACKAGE,
         namespace=argument("namespace"),
-        parameters=[argument("config"), overrides({name: argument(name) for name in given if name in BY_NAME})],
+        parameters=[source for source in (config, changes) if source],
         remappings=remappings(argument("remap")),
         ros_arguments=["--log-level", argument("log_level")],
         output="screen",
