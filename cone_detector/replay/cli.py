@@ -13,8 +13,9 @@ from cone_detector.engine.manifest import ManifestError
 from cone_detector.frames import FrameError
 from cone_detector.replay.bag_topics import BagError, StereoTopics
 from cone_detector.replay.compare import ReportError, print_comparison, read_report
+from cone_detector.replay.parameters import parse_parameters
 from cone_detector.replay.processes import ReplayError
-from cone_detector.settings import BY_NAME, SettingError, Value
+from cone_detector.settings import SettingError
 
 MODES = ("ros", "direct", "paced")
 
@@ -45,7 +46,7 @@ def _run(options: argparse.Namespace) -> int:
     from cone_detector.replay.plots import plot_latency
     from cone_detector.replay.report import print_summary, summarize, write_json
 
-    settings = _settings(options.param)
+    settings = parse_parameters(options.param)
     if options.mode == "ros":
         from cone_detector.replay.through_ros import RosReplay, replay
 
@@ -69,16 +70,6 @@ def _run(options: argparse.Namespace) -> int:
 def _compare(options: argparse.Namespace) -> int:
     print_comparison(read_report(options.before), read_report(options.after))
     return 0
-
-
-def _settings(texts: list[str]) -> dict[str, Value]:
-    from cone_detector.ros.arguments import overrides
-
-    pairs = [text.partition("=") for text in texts]
-    for name, equals, _ in pairs:
-        if not equals or name not in BY_NAME:
-            raise SettingError(f"--param {name}: must be one of the node's parameters, as confidence=0.5")
-    return overrides({name: text for name, _, text in pairs})
 
 
 def _split_ros(arguments: list[str]) -> tuple[list[str], list[str]]:

@@ -49,17 +49,13 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
 
 def compare_table(before: Mapping[str, Any], after: Mapping[str, Any]) -> Table:
     """Latency percentiles of both, and the change in per cent."""
-    table = Table("ms", *(f"{p} {what}" for p in _PERCENTILES for what in ("before", "after", "change")))
+    table = Table("ms", *_PERCENTILES)
     for column in table.columns[1:]:
         column.justify = "right"
     old, new = before["latency_ms"], after["latency_ms"]
     for stage in [*old, *(name for name in new if name not in old)]:
-        cells = []
-        for percentile in _PERCENTILES:
-            a, b = (report.get(stage, {}).get(percentile) for report in (old, new))
-            cells += ["-" if value is None else f"{value:.2f}" for value in (a, b)]
-            cells.append(_change(a, b))
-        table.add_row(stage, *cells)
+        pairs = [[report.get(stage, {}).get(percentile) for report in (old, new)] for percentile in _PERCENTILES]
+        table.add_row(stage, *(_cell(a, b) for a, b in pairs))
     return table
 
 
@@ -79,9 +75,10 @@ def print_comparison(before: Mapping[str, Any], after: Mapping[str, Any], consol
     console.print(rows)
 
 
-def _change(before: float | None, after: float | None) -> str:
+def _cell(before: float | None, after: float | None) -> str:
+    text = " → ".join("-" if value is None else f"{value:.2f}" for value in (before, after))
     if before is None or after is None or not before:
-        return "-"
+        return text
     percent = 100 * (after / before - 1)
     colour = "red" if percent > 5 else "green" if percent < -5 else "white"
-    return f"[{colour}]{percent:+.1f} %[/{colour}]"
+    return f"{text} [{colour}]{percent:+.0f}%[/{colour}]"

@@ -34,7 +34,8 @@ def plot_latency(summary: Mapping[str, Any], folder: Path) -> list[Path]:
         for percentile, style in ((50, "-"), (95, "--"), (99, ":")):
             value = float(np.nanpercentile(values, percentile))
             axes.axvline(value, color=colour, linestyle=style, linewidth=1)
-            axes.text(value, axes.get_ylim()[1], f"p{percentile}", rotation=90, va="top", ha="right", fontsize=7)
+            axes.text(value, 0.99, f"p{percentile}", rotation=90, va="top", ha="right", fontsize=7, color=colour,
+                      transform=axes.get_xaxis_transform())  # fmt: skip
     axes.set(xlabel="ms", ylabel="pairs", title=title)
     axes.title.set_fontsize(9)
     axes.legend()
@@ -43,12 +44,12 @@ def plot_latency(summary: Mapping[str, Any], folder: Path) -> list[Path]:
     figure = Figure(figsize=(10, 4.5), layout="constrained")
     axes = figure.subplots()
     if np.isfinite(age).any():
-        axes.plot(time_s, age, ".", markersize=3, color="#bbbbbb", label="age")
+        axes.plot(time_s, age, ".", markersize=4, color="#bbbbbb", label="age")
     for name in sorted(set(passes)):
         here = passes == name
-        axes.plot(time_s[here], total[here], ".", markersize=3, label=f"total, {name} ({here.mean():.0%})")
+        axes.plot(time_s[here], total[here], ".", markersize=4, label=f"total, {name} ({here.mean():.0%})")
     axes.set(xlabel="seconds", ylabel="ms", title=title, ylim=(0, None))
     axes.title.set_fontsize(9)
-    axes.legend(markerscale=3)
+    axes.legend(markerscale=2)
     FigureCanvasAgg(figure).print_png(paths[1])
     return paths
