@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The TensorRT engine against a fake GPU: what it does in which order. test/gpu runs it on a real one."""
+
+import gc
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from doubles import MANIFEST_320, MANIFEST_640
+from fake_gpu import NAME, VERSION, Code, FakeGpu, install
+
+from cone_detector.engine import cuda
+from cone_detector.engine.contract import EngineError
+from cone_detector.engine.manifest import Gpu, Manifest, ManifestError, Runtime, file_sha256, write_manifest
+from cone_detector.engine.tensorrt import TensorRtEngine, obstacle
+
+PASS = ["event", "upload", "event", "enqueue", "event", "download", "event"]
+AGAIN = ["event", "enqueue", "event", "download", "event"]
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> FakeGpu:
+    return install(monkeypatch)
+
+
+def plan(folder: Path, manifest: Manifest, content: bytes | None = None) -> Path:
+    """Writes a plan that the fake opens, and its manifest."""
+    file = folder / f"{manifest.name}.plan"
+    height = manifest.strip or manifest.canvas[1]
+    file.write_bytes(content or b"plan %d %d" % (height, manifest.canvas[0]))
+    path = file.with_suffix(".json")
+    write_manifest(path, as_plan(manifest, file.name, file_sha256(file)))
+    return path
+
+
+def as_plan(manifest: Manifest, file: str = "a.plan", digest: str = "0" * 64) -> Manifest:
+    return replace(
+        manifest, file=file, file_sha256=digest, precision="fp16", runtime=Runtime("tensorrt", VERSION),
+        gpu=Gpu(NAME, "8.9"),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def plans(tmp_path: Path) -> list[Path]:
+    return [plan(tmp_path, MANIFEST_320), plan(tmp_path, MANIFEST_640)]
+
+
+def paint(engine: TensorRtEngine, slot: int, left: int, right: int) -> None:
+    engine.slots[slot][0], engine.slots[slot][1] = left, right
+
+
+def scores(rows: np.ndarray) -> list[int]:
+    return [round(float(side[0, 4]) * 255) for side in rows]
+
+
+def test_a_pass_is_one_launch_of_upload_network_and_download(gpu: FakeGpu, plans: list[Path]) -> None:
+    engine = TensorRtEngine(plans, slots=2)
+    gpu.log.clear()
+    engine.infer("320", 1)
+    assert gpu.log == ["launch", *PASS]
+    assert engine.notes == ()
+
+
+def test_a_second_pass_reads_the_pixels_that_lie_on_the_gpu(gpu: FakeGpu, plans: list[Path]) -> None:
+    engine = TensorRtEngine(plans, slots=2)
+    paint(engine, 1, 10, 20)
+    engine.infer("320", 1)
+    gpu.log.clear()
+    rows = engine.infer("640", 1, fresh=False)
+    assert gpu.log == ["launch", *AGAIN]
+    assert scores(rows) == [10, 20]
+    assert engine.times.upload_ms == 0
+
+
+def test_left_stays_left_and_each_slot_keeps_its_pixels(gpu: FakeGpu, plans: list[Path]) -> None:
+    engine = TensorRtEngine(plans, slots=3)
+    for slot in range(3):
+        paint(engine, slot, 10 * slot + 1, 10 * slot + 2)
+    for slot in (2, 0, 1):
+        assert scores(engine.infer("640", slot)) == [10 * slot + 1, 10 * slot + 2]
+
+
+@pytest.mark.parametrize("before", ["another slot", "a fault"])
+def test_pixels_that_may_be_others_are_uploaded_though_not_fresh(gpu: FakeGpu, plans: list[Path], before: str) -> None:
+    engine = TensorRtEngine(plans, slots=2)
+    if before == "another slot":
+        engine.infer("320", 0)
+    else:
+        gpu.fail["cudaStreamSynchronize"] = Code.cudaErrorIllegalAddress
+        with pytest.raises(EngineError, match=r"pass 320 failed on Fake RTX 4060: .*cudaErrorIllegalAddress"):
+            engine.infer("320", 1)
+        gpu.fail.clear()
+    paint(engine, 1, 30, 40)
+    assert scores(engine.infer("640", 1, fresh=False)) == [30, 40]
+
+
+def test_without_graphs_each_step_is_enqueued(gpu: FakeGpu, plans: list[Path]) -> None:
+    engine = TensorRtEngine(plans, slots=1, graphs=False)
+    gpu.log.clear()
+    engine.infer("320", 0)
+    engine.infer("640", 0, fresh=False)
+    assert gpu.log == PASS + AGAIN
+
+
+@pytest.mark.parametrize("name", ["cudaStreamEndCapture", "cudaGraphInstantiate"])
+def test_a_capture_that_fails_is_noted_and_the_engine_serves(gpu: FakeGpu, plans: list[Path], name: str) -> None:
+    gpu.fail[name] = Code.cudaErrorStreamCaptureUnsupported
+    engine = TensorRtEngine(plans, slots=1)
+    assert [note.split(":")[0] for note in engine.notes] == [
+        f"pass {name} runs without a CUDA graph, which makes it slower" for name in ("320", "640")
+    ]
+    gpu.log.clear()
+    paint(engine, 0, 5, 6)
+    assert scores(engine.infer("640", 0)) == [5, 6]
+    assert gpu.log == PASS
+
+
+def test_a_strip_is_brought_together_from_both_images(gpu: FakeGpu, tmp_path: Path, plans: list[Path]) -> None:
+    band = plan(tmp_path, replace(MANIFEST_640, name="band", strip=96, network=(640, 96)))
+    engine = TensorRtEngine([plans[0], band], slots=1)
+    for side in (0, 1):
+        engine.slots[0][side] = np.arange(384, dtype=np.uint16)[:, None, None] % 256
+    gpu.log.clear()
+    rows = engine.infer("band", 0, top=(100, 140))
+    assert gpu.log == ["event", "upload", "copy", "copy", "launch", *AGAIN]
+    assert scores(rows) == [100, 140]
+    assert rows[:, 0, 0].tolist() == [195, 235]
+    assert rows[:, 0, [1, 3]].tolist() == [[100, 100], [140, 140]], "rows are counted on the canvas"
+    gpu.log.clear()
+    engine.infer("band", 0, fresh=False, top=(0, 0))
+    assert "upload" not in gpu.log
+    with pytest.raises(EngineError, match=r"strip of 96 rows from \(0, 300\) leaves the canvas of 384"):
+        engine.infer("band", 0, top=(0, 300))
+
+
+@pytest.mark.parametrize("wait", ["spin", "sleep"])
+def test_the_gpu_times_its_stages(gpu: FakeGpu, plans: list[Path], wait: str) -> None:
+    engine = TensorRtEngine(plans, slots=1, wait=wait)  # type: ignore[arg-type]
+    engine.infer("320", 0)
+    times = engine.times
+    # The fake's clock counts the steps of the log between two events.
+    assert (times.upload_ms, times.compute_ms, times.download_ms) == (2, 2, 2)
+
+
+def test_nothing_is_allocated_after_construction(gpu: FakeGpu, plans: list[Path]) -> None:
+    engine = TensorRtEngine(plans, slots=2)
+    before = set(gpu.allocated)
+    first = engine.infer("320", 0)
+    for _ in range(3):
+        engine.infer("640", 1)
+        assert engine.infer("320", 0) is first
+    assert set(gpu.allocated) == before
+
+
+def test_close_frees_the_device_twice_over_but_not_canvases_in_use(gpu: FakeGpu, plans: list[Path]) -> None:
+    engine = TensorRtEngine(plans, slots=2)
+    held = engine.slots[1][0]
+    engine.close()
+    engine.close()
+    gc.collect()
+    assert engine.slots == ()
+    assert list(gpu.allocated) == [held.ctypes.data]
+    held[:] = 3
+    del held, engine
+    gc.collect()
+    assert not gpu.allocated
+
+
+@pytest.mark.parametrize(
+    "name", ["cudaMalloc", "cudaHostAlloc", "cudaStreamCreateWithFlags", "create_execution_context"]
+)
+def test_no_gpu_memory_is_an_error_and_frees_what_was_taken(gpu: FakeGpu, plans: list[Path], name: str) -> None:
+    gpu.fail[name] = Code.cudaErrorMemoryAllocation
+    with pytest.raises(EngineError, match="memory is full"):
+        TensorRtEngine(plans, slots=2)
+    gc.collect()
+    assert not gpu.allocated
+
+
+def test_a_plan_is_opened_only_after_its_hash_was_checked(gpu: FakeGpu, tmp_path: Path, plans: list[Path]) -> None:
+    (tmp_path / "640.plan").write_bytes(b"plan 384 64")
+    with pytest.raises(ManifestError, match=r"640\.plan has SHA-256"):
+        TensorRtEngine(plans, slots=1)
+    assert gpu.opened == []
+
+
+def test_a_plan_that_tensorrt_refuses_is_named_with_its_reason(gpu: FakeGpu, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"320\.plan .*magic tag does not match.*make engines"):
+        TensorRtEngine([plan(tmp_path, MANIFEST_320, b"garbage")], slots=1)
+
+
+def test_a_plan_of_another_shape_than_its_manifest_is_refused(gpu: FakeGpu, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"320.plan has tensors .*\(2, 320, 640, 3\).*make engines"):
+        TensorRtEngine([plan(tmp_path, MANIFEST_320, b"plan 320 640")], slots=1)
+
+
+def test_an_enqueue_that_fails_is_an_engine_error(gpu: FakeGpu, plans: list[Path]) -> None:
+    engine = TensorRtEngine(plans, slots=1, graphs=False)
+    gpu.enqueue_works = False
+    with pytest.raises(EngineError, match=r"pass 320 failed .*could not enqueue"):
+        engine.infer("320", 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, None),
+        (
+            {"runtime": Runtime("tensorrt", "8.6.0")},
+            "built with tensorrt 8.6.0, installed is 10.3.0: run `make engines`",
+        ),
+        ({"gpu": Gpu("Orin", "8.7")}, "built for Orin (compute capability 8.7), this is Fake RTX 4060 (8.9)"),
+        ({"gpu": Gpu("RTX 4090", "8.9")}, "built for RTX 4090"),
+        ({"gpu": None}, "names no GPU: run `make engines`"),
+    ],
+)
+def test_a_plan_of_elsewhere_is_told_with_the_command_that_rebuilds_it(
+    gpu: FakeGpu, change: dict, reason: str | None
+) -> None:
+    found = obstacle(replace(as_plan(MANIFEST_640), **change))
+    if reason is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert reason in found
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [(Code.cudaErrorInsufficientDriver, "no NVIDIA driver"), (Code.cudaErrorNoDevice, "no GPU is visible")],
+)
+def test_a_machine_without_gpu_is_told_what_is_missing(gpu: FakeGpu, code: Code, reason: str) -> None:
+    gpu.fail["cudaGetDeviceCount"] = code
+    found = obstacle(as_plan(MANIFEST_640))
+    assert found is not None
+    assert reason in found
+
+
+def test_a_newer_driver_is_noted(
+    gpu: FakeGpu, tmp_path: Path, plans: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = tmp_path / "version"
+    version.write_text("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.159.04  Release Build\n")
+    monkeypatch.setattr(cuda, "_DRIVER_FILE", version)
+    manifest = Manifest.from_json(plans[0].read_text())
+    write_manifest(plans[0], replace(manifest, gpu=Gpu(NAME, "8.9", "550.54.14")))
+    (note,) = TensorRtEngine(plans, slots=1).notes
+    assert "was built under driver 550.54.14, this is 580.159.04" in note
