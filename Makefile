@@ -29,13 +29,14 @@ RUNTIME := $(VENV)/.stamps/runtime-$(KEY)
 TESTS := $(VENV)/.stamps/test-$(KEY)
 OFFLINE := $(VENV)/.stamps/offline-$(KEY)
 
-.PHONY: help demo test lint engines offline clean
+.PHONY: help demo test lint engines offline reference clean
 
 help:
 	@echo "make demo [BAG=path]   run the real node on a stereo bag and show what it found"
 	@echo "make test              lint, type check and run every test"
 	@echo "make lint              ruff and mypy only"
 	@echo "make engines           rebuild the engines that do not fit this machine"
+	@echo "make reference         write docs/reference.md from the code"
 	@echo "make offline           install the offline tools (training, export, quantization; several GB)"
 	@echo "make clean             remove the environment and everything built"
 
@@ -77,6 +78,9 @@ $(TESTS): $(RUNTIME)
 $(OFFLINE): $(RUNTIME)
 	$(PIP) install -r $(REQ)/offline.txt
 	@touch $@
+
+reference: $(RUNTIME)
+	$(PY) -m cone_detector.ros.reference > docs/reference.md
 
 clean:
 	rm -rf $(VENV) build dist install log demo_output *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
