@@ -8,15 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def keep_confident(rows: NDArray[np.float32], thresholds: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows of one image at or above their class's threshold.
+def keep_confident(rows: NDArray[np.float32], floor: float) -> NDArray[np.float32]:
+    """Rows of one image with a score of `floor` or more, as a view: (N, 6).
 
-    rows: (K, 6) of x1, y1, x2, y2, score, class, sorted by score. thresholds: (classes,) float32.
+    rows: (K, 6) of x1, y1, x2, y2, score, class, sorted by score.
     """
-    # Rows are sorted by score: everything past the lowest threshold goes without being looked at.
-    count = int(np.searchsorted(-rows[:, 4], -thresholds.min(), side="right"))
-    rows = rows[:count]
-    return rows[rows[:, 4] >= thresholds[rows[:, 5].astype(np.intp)]]
+    return rows[: np.searchsorted(-rows[:, 4], -np.float32(floor), side="right")]
+
+
+def split_by_confidence(
+    rows: NDArray[np.float32], thresholds: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Copies of the rows of one image at or above their class's threshold, and of those below it, still sorted.
+
+    rows: (N, 6) of x1, y1, x2, y2, score, class, sorted by score. thresholds: (classes,) float32.
+    """
+    sure = rows[:, 4] >= thresholds[rows[:, 5].astype(np.intp)]
+    return rows[sure], rows[~sure]
 
 
 def suppress(

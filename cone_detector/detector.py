@@ -14,8 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cone_detector.adaptive import Evidence, Step, make_policy
-from cone_detector.boxes import keep_confident, suppress
+from cone_detector.adaptive import (
+    Budget,
+    Conditions,
+    Evidence,
+    Policy,
+    Rows,
+    Sight,
+    Step,
+    make_policy,
+    merge,
+)
+from cone_detector.adaptive.band import NOMINAL_FOCAL_SHARE, horizon_share
+from cone_detector.boxes import keep_confident, split_by_confidence, suppress
 from cone_detector.classes import CLASS_NAMES
 from cone_detector.detections import Cones, Detections
 from cone_detector.engine.contract import Engine
@@ -43,6 +54,8 @@ class StereoResult:
 
     detections: left, right. cones: None where there is no 3D, and `no_cones_reason` says why.
     steps: the passes that ran, each with its reason. ms: stage times in milliseconds, see `latency.STAGES`.
+    evidence: what the policy measured after the first pass; None where it asks for none.
+    forbidden: the reason for a second pass that the deadline forbade; empty otherwise.
     """
 
     images: tuple[CameraImage, CameraImage]
@@ -51,25 +64,45 @@ class StereoResult:
     no_cones_reason: str
     steps: tuple[Step, ...]
     ms: dict[str, float] = field(default_factory=dict)
+    evidence: Evidence | None = None
+    forbidden: str = ""
 
     @property
     def escalated(self) -> bool:
         return len(self.steps) > 1
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """All that the settings decide, so that a frame in work keeps the old ones.
+
+    thresholds: (classes,) float32. floor: lowest score that is read at all. pitch_deg: of the cameras.
+    """
+
+    policy: Policy
+    thresholds: NDArray[np.float32]
+    floor: float
+    nms_iou: float
+    deadline_ms: float
+    pitch_deg: float
+    stereo: bool
+
+
 class StereoDetector:
     """Runs the adaptive passes over one slot, and stereo over what they find.
 
-    settings and locator may be replaced at any time from another thread; a frame in work finishes with the old ones.
+    settings, locator and pinhole may be replaced at any time from another thread; a frame in work finishes with the old
+    ones. pinhole: cy and fy as shares of the image's height, left and right; tells where the horizon is.
     """
 
     def __init__(self, engine: Engine, settings: Settings, locator: Locator | None = None) -> None:
+        """Raises SettingError where the policy needs a pass that the engine lacks."""
         self.engine = engine
         self.locator = locator
         self.no_locator_reason = "no calibration yet: CameraInfo of both cameras is needed"
+        self.pinhole = ((0.5, NOMINAL_FOCAL_SHARE), (0.5, NOMINAL_FOCAL_SHARE))
         self._writer = LetterboxWriter()
-        # Exponential mean of each pass's time, for the deadline.
-        self._pass_ms = dict.fromkeys(engine.manifests, 0.0)
+        self._budget = Budget({name: m.network[0] * m.network[1] for name, m in engine.manifests.items()})
         self.settings = settings
 
     @property
@@ -78,9 +111,9 @@ class StereoDetector:
 
     @settings.setter
     def settings(self, settings: Settings) -> None:
+        """Raises SettingError, and keeps the old ones, where the policy needs a pass that the engine lacks."""
+        self._plan = _make_plan(settings, self.engine)
         self._settings = settings
-        self._thresholds = _thresholds(settings)
-        self._policy = make_policy(settings)
 
     def write(self, slot: int, side: int, frame: Frame, tag: Any = None) -> CameraImage:
         """Letterboxes a camera image into its half of a canvas slot. side: 0 left, 1 right."""
@@ -106,37 +139,57 @@ class StereoDetector:
         clock: goes on with stage times that began earlier. Raises EngineError where the engine fails.
         """
         clock = clock or StageClock()
-        begin = perf_counter_ns() if arrival_ns is None else arrival_ns
-        policy, thresholds, iou = self._policy, self._thresholds, self._settings["nms_iou"]
+        plan = self._plan
+        self._budget.begin(perf_counter_ns() if arrival_ns is None else arrival_ns, plan.deadline_ms)
+        conditions = Conditions(self._budget.fits, self._horizon(images, plan.pitch_deg))
         clock.restart()
-        step: Step | None = policy.first()
-        steps: list[Step] = []
-        while step is not None:
-            steps.append(step)
-            rows = self.engine.infer(step.name, slot, fresh=len(steps) == 1)
-            self._note_time(step.name, clock.lap("inference"))
-            left, right = keep_confident(rows[0], thresholds), keep_confident(rows[1], thresholds)
-            if self.engine.manifests[step.name].nms:
-                left, right = suppress(left, right, iou)
-            clock.lap("nms")
-            if len(steps) > 1:
-                break
-            elapsed = (perf_counter_ns() - begin) / 1e6
-            step = policy.second(Evidence((left, right), elapsed, self._expected_ms()))
-        found = (_in_image(left, images[0].letterbox), _in_image(right, images[1].letterbox))
+        steps = [plan.policy.first(conditions)]
+        sight = self._look(plan, steps[0], slot, True, clock)
+        decision = plan.policy.second(sight, conditions)
+        rows = sight.rows
+        if decision.step is not None:
+            steps.append(decision.step)
+            rows = self._combine(rows, self._look(plan, decision.step, slot, False, clock).rows, decision.step)
+        plan.policy.remember(rows)
+        found = (_in_image(rows[0], images[0].letterbox), _in_image(rows[1], images[1].letterbox))
         clock.lap("nms")
-        cones, reason = self._locate(found, images)
+        cones, reason = self._locate(found, images, plan.stereo)
         clock.lap("stereo")
-        return StereoResult(images, found, cones, reason, tuple(steps), clock.ms)
+        return StereoResult(images, found, cones, reason, tuple(steps), clock.ms, decision.evidence, decision.forbidden)
 
     def close(self) -> None:
         self.engine.close()
 
+    def _look(self, plan: _Plan, step: Step, slot: int, fresh: bool, clock: StageClock) -> Sight:
+        """Runs one pass; its rows without doubles, those to publish apart from fainter ones."""
+        rows = self.engine.infer(step.name, slot, fresh, step.top)
+        spent = clock.lap("inference")
+        seen = keep_confident(rows[0], plan.floor), keep_confident(rows[1], plan.floor)
+        if self.engine.manifests[step.name].nms:
+            seen = suppress(*seen, plan.nms_iou)
+        (left, faint_left), (right, faint_right) = (split_by_confidence(side, plan.thresholds) for side in seen)
+        self._budget.note(step.name, spent + clock.lap("nms"))
+        return Sight((left, right), (faint_left, faint_right))
+
+    def _combine(self, first: Rows, second: Rows, step: Step) -> Rows:
+        """Rows of both passes: a look at the whole canvas replaces the first one, a look at a strip completes it."""
+        manifest = self.engine.manifests[step.name]
+        if not manifest.strip:
+            return second
+        return merge(first, second, step.top, manifest.strip, manifest.canvas[1])
+
+    def _horizon(self, images: tuple[CameraImage, CameraImage], pitch_deg: float) -> tuple[float, float]:
+        left, right = (
+            image.letterbox.offset[1] + horizon_share(*pinhole, pitch_deg) * image.letterbox.scaled[1]
+            for image, pinhole in zip(images, self.pinhole, strict=True)
+        )
+        return left, right
+
     def _locate(
-        self, found: tuple[Detections, Detections], images: tuple[CameraImage, CameraImage]
+        self, found: tuple[Detections, Detections], images: tuple[CameraImage, CameraImage], wanted: bool
     ) -> tuple[Cones | None, str]:
         locator = self.locator
-        if not self._settings["stereo.enabled"]:
+        if not wanted:
             return None, "stereo.enabled is false"
         if locator is None:
             return None, self.no_locator_reason
@@ -145,19 +198,25 @@ class StereoDetector:
         except ValueError as error:
             return None, str(error)
 
-    def _note_time(self, name: str, ms: float) -> None:
-        self._pass_ms[name] += (ms - self._pass_ms[name]) * (0.1 if self._pass_ms[name] else 1.0)
 
-    def _expected_ms(self) -> float:
-        return self._pass_ms.get("640", 0.0)
+def _make_plan(settings: Settings, engine: Engine) -> _Plan:
+    thresholds = np.array(
+        [settings[f"class_confidence.{name}"] or settings["confidence"] for name in CLASS_NAMES], np.float32
+    )
+    floor = float(thresholds.min())
+    if settings["policy.evidence.ambiguous"]:
+        floor = min(floor, settings["policy.ambiguous_from"])
+    return _Plan(
+        make_policy(settings, engine.manifests),
+        thresholds,
+        floor,
+        settings["nms_iou"],
+        settings["policy.deadline_ms"],
+        settings["policy.camera_pitch_deg"],
+        settings["stereo.enabled"],
+    )
 
 
 def _in_image(rows: NDArray[np.float32], letterbox: Letterbox) -> Detections:
     found = Detections.from_rows(rows)
     return Detections(letterbox.to_source(found.xyxy), found.score, found.label)
-
-
-def _thresholds(settings: Settings) -> NDArray[np.float32]:
-    return np.array(
-        [settings[f"class_confidence.{name}"] or settings["confidence"] for name in CLASS_NAMES], np.float32
-    )

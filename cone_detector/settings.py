@@ -50,7 +50,7 @@ def _live(name: str, default: Value, doc: str, *, low: float | None = None, high
     return Setting(name, default, doc, low, high, choices, live=True)
 
 
-POLICIES = ("fixed_320", "fixed_640", "cascade")
+POLICIES = ("fixed_320", "fixed_640", "cascade", "band", "predictive")
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("autostart", True, "Configure and activate at start; false leaves that to a lifecycle manager."),
@@ -63,6 +63,7 @@ SETTINGS: tuple[Setting, ...] = (
             choices=("auto", "fp32", "fp16", "int8")),
     Setting("engine.manifest_320", "", "Manifest of the 320 engine, instead of a search; set manifest_640 too."),
     Setting("engine.manifest_640", "", "Manifest of the 640 engine, instead of a search; set manifest_320 too."),
+    Setting("engine.manifest_band", "", "Manifest of the band engine, beside the two others, where there is one."),
     Setting("engine.threads", 0, "CPU threads of one pass (OpenVINO); 0: all cores.", 0, 64),
     # Detection
     _live("confidence", 0.35, "Lowest score of a cone that is published.", low=0.01, high=1.0),
@@ -73,17 +74,37 @@ SETTINGS: tuple[Setting, ...] = (
     _live("nms_iou", 0.5, "Overlap above which the weaker of two boxes of one class goes.",
           low=0.05, high=1.0),
     # Adaptive inference
-    _live("policy.name", "cascade", "Which passes run on a frame.", choices=POLICIES),
-    _live("policy.min_mean_confidence", 0.80, "cascade: escalate where the mean score of either image is lower.",
-          low=0.0, high=1.0),
-    _live("policy.hysteresis", 0.03, "cascade: while escalating, the mean score must exceed the limit by this to stop.",
-          low=0.0, high=0.5),
-    _live("policy.max_disagreement", 3, "cascade: escalate where left and right differ by more cones; 100: never.",
-          low=0, high=100),
-    _live("policy.when_empty", True, "cascade: escalate where an image shows no cone at all."),
-    _live("policy.refresh_frames", 30, "cascade: escalate at least every so many frames; 0: never.", low=0, high=10000),
+    _live("policy.name", "cascade", "Which passes run on a frame; band and predictive need the band engine.",
+          choices=POLICIES),
+    _live("policy.band_on_evidence", False, "band: the strip of far cones is looked at on evidence only, not always."),
+    _live("policy.evidence.nothing_seen", True, "Evidence: an image shows no cone at all."),
+    _live("policy.evidence.mean_confidence", True, "Evidence: the mean score of an image is low."),
+    _live("policy.min_mean_confidence", 0.80, "Lowest mean score of an image that is no evidence.", low=0.0, high=1.0),
+    _live("policy.evidence.lowest_confidence", False, "Evidence: the weakest cone of an image."),
+    _live("policy.min_lowest_confidence", 0.50, "Lowest score of a cone that is no evidence.", low=0.0, high=1.0),
+    _live("policy.evidence.ambiguous", False, "Evidence: detections that may be cones or not."),
+    _live("policy.ambiguous_from", 0.20, "Lowest score of an ambiguous detection.", low=0.01, high=1.0),
+    _live("policy.ambiguous_to", 0.50, "Highest score of an ambiguous detection.", low=0.01, high=1.0),
+    _live("policy.max_ambiguous", 0, "Ambiguous detections of an image that are no evidence.", low=0, high=100),
+    _live("policy.evidence.disagreement", True, "Evidence: one image shows fewer cones than the other."),
+    _live("policy.max_disagreement", 3, "Difference in cones, left and right, that is no evidence.", low=0, high=100),
+    _live("policy.evidence.size_limit", False, "Evidence: cones near the smallest size that 320 can see."),
+    _live("policy.size_limit_px", 18.0, "Box height in canvas pixels below which 320 is not relied on.",
+          low=2.0, high=200.0),
+    _live("policy.evidence.row_gap", False, "Evidence: a gap in a row of cones of one class."),
+    _live("policy.max_row_gap", 2.5, "Step between neighbours, in median steps, that is no evidence.",
+          low=1.0, high=20.0),
+    _live("policy.evidence.lost_tracks", False, "Evidence: cones of the frame before that the first pass misses."),
+    _live("policy.max_lost_tracks", 0, "Lost cones of an image that are no evidence.", low=0, high=100),
+    _live("policy.hold_frames", 2, "Frames for which evidence counts on after it has gone.", low=0, high=1000),
+    _live("policy.refresh_frames", 30, "The closer look comes at least every so many frames; 0: on evidence only.",
+          low=0, high=10000),
     _live("policy.deadline_ms", 0.0, "No second pass that would end later than this after the pair; 0: no deadline.",
           low=0.0, high=1000.0),
+    _live("policy.camera_height_m", 1.0, "Height of the cameras above the ground, to place the band.",
+          low=0.1, high=5.0),
+    _live("policy.camera_pitch_deg", 0.0, "How far the cameras look down, to place the band before a cone is seen.",
+          low=-45.0, high=45.0),
     # Pairing and queue
     Setting("sync.tolerance_ms", 5.0, "Largest difference of the stamps of a pair.", 0.0, 1000.0),
     Setting("queue.depth", 1, "Complete pairs that may wait; one more pushes out the oldest. 1: latest wins.", 1, 16),

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -31,6 +31,8 @@ MANIFEST_320 = Manifest(
     runtime=Runtime("onnx", "opset 17"),
 )
 MANIFEST_640 = replace(MANIFEST_320, name="640", file="table-640.onnx", network=(640, 384))
+MANIFEST_BAND = replace(MANIFEST_320, name="band", file="table-band.onnx", network=(640, 96), strip=96)
+ALL_PASSES = (MANIFEST_320, MANIFEST_640, MANIFEST_BAND)
 
 
 def rows_of(*cones: tuple[float, float, float, float, float, int]) -> NDArray[np.float32]:
@@ -47,19 +49,23 @@ Answer = Callable[[str, NDArray[np.uint8]], NDArray[np.float32]]
 class TableEngine:
     """Answers each pass with `answer(name, canvas)`, (2, ROWS, 6); raises EngineError where that returns None."""
 
-    def __init__(self, answer: Answer, slots: int = 8, nms: bool = True) -> None:
-        self.manifests = {m.name: replace(m, nms=nms) for m in (MANIFEST_320, MANIFEST_640)}
+    def __init__(
+        self, answer: Answer, slots: int = 8, nms: bool = True, passes: Iterable[Manifest] = ALL_PASSES
+    ) -> None:
+        self.manifests = {m.name: replace(m, nms=nms) for m in passes}
         self.slots = tuple(np.zeros((2, CANVAS[1], CANVAS[0], 3), np.uint8) for _ in range(slots))
         self.times = PassTimes()
         self.device = "table"
         self.notes: tuple[str, ...] = ()
         self.passes: list[str] = []
+        self.tops: list[tuple[int, int]] = []
         self.uploads = 0
         self.closed = False
         self._answer = answer
 
     def infer(self, name: str, slot: int, fresh: bool = True, top: tuple[int, int] = (0, 0)) -> NDArray[np.float32]:
         self.passes.append(name)
+        self.tops.append(top)
         self.uploads += fresh
         rows = self._answer(name, self.slots[slot])
         if rows is None:

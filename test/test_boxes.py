@@ -7,7 +7,7 @@ from doubles import rows_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cone_detector.boxes import keep_confident, suppress
+from cone_detector.boxes import keep_confident, split_by_confidence, suppress
 
 
 def thresholds(default: float = 0.35, **by_class: float) -> np.ndarray:
@@ -29,7 +29,10 @@ def thresholds(default: float = 0.35, **by_class: float) -> np.ndarray:
 )
 def test_a_cone_stays_at_or_above_its_class_threshold(limits, kept_scores):
     rows = rows_of((0, 0, 9, 9, 0.9, 0), (0, 0, 9, 9, 0.5, 2), (0, 0, 9, 9, 0.35, 1), (0, 0, 9, 9, 0.2, 4))
-    np.testing.assert_allclose(keep_confident(rows, limits)[:, 4], kept_scores)
+    seen = keep_confident(rows, float(limits.min()))
+    sure, faint = split_by_confidence(seen, limits)
+    np.testing.assert_allclose(sure[:, 4], kept_scores)
+    assert sorted([*sure[:, 4], *faint[:, 4]], reverse=True) == seen[:, 4].tolist()
 
 
 SAME = (10, 10, 30, 50)

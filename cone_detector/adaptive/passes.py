@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The passes that a policy may choose from, and what it decides about one frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+LOW, HIGH, BAND = "320", "640", "band"
+SIDES = ("left", "right")
+
+# Rows of both images, each (N, 6) float32 of x1, y1, x2, y2 in canvas pixels, score, class, sorted by score.
+Rows = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+NO_ROWS: NDArray[np.float32] = np.empty((0, 6), np.float32)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A pass to run.
+
+    reason: why, as it is published. top: of a pass over a strip, its first canvas row in the left and right image.
+    """
+
+    name: str
+    reason: str
+    top: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What the first pass saw.
+
+    rows: cones that would be published. faint: detections too weak for that, (N, 6) each.
+    """
+
+    rows: Rows
+    faint: Rows = (NO_ROWS, NO_ROWS)
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Under which a frame is looked at.
+
+    fits: whether a pass, begun now, would end before the deadline. horizon: its canvas row in the left and right image,
+    by calibration.
+    """
+
+    fits: Callable[[str], bool]
+    horizon: tuple[float, float]
