@@ -83,4 +83,4 @@ reference: $(RUNTIME)
 	$(PY) -m cone_detector.ros.reference > docs/reference.md
 
 clean:
-	rm -rf $(VENV) build dist install log demo_output *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist install log demo_output replay_output *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,7 +2,7 @@
 """One description of the package for pip and for colcon (ament_python)."""
 
 from glob import glob
-from os.path import isfile
+from os.path import dirname, isfile
 
 from setuptools import find_packages, setup
 
@@ -14,6 +14,13 @@ def files(pattern):
     return sorted(path for path in glob(pattern) if isfile(path))
 
 
+def tree(folder):
+    """A data_files entry for every folder of files below `folder`."""
+    found = (path for path in glob(f"{folder}/**", recursive=True) if isfile(path))
+    folders = sorted({dirname(path) for path in found if "__pycache__" not in path})
+    return [(f"{SHARE}/{path}", files(f"{path}/*")) for path in folders]
+
+
 setup(
     name=NAME,
     version="0.1.0",
@@ -23,16 +30,15 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["cone_detector", "cone_detector.*", "offline_tools", "offline_tools.*"]),
     package_data={
-        "cone_detector": ["interfaces/vision_msgs/*", "interfaces/vision_msgs/msg/*"],
+        "cone_detector": ["interfaces/*.txt", "interfaces/vision_msgs/*", "interfaces/vision_msgs/msg/*"],
         "offline_tools": ["LICENSE", "**/*.yaml", "**/*.html", "**/*.css"],
     },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"{NAME}/resource/{NAME}"]),
         (SHARE, ["package.xml"]),
-        (f"{SHARE}/launch", files("launch/*.launch.py")),
-        (f"{SHARE}/config", files("config/*.*")),
-        (f"{SHARE}/config/train", files("config/train/*")),
-        (f"{SHARE}/engines", files("engines/*")),
+        *tree("config"),
+        *tree("engines"),
+        *tree("launch"),
         # `ros2 run` looks in lib/PACKAGE, pip and colcon write console scripts to bin: these lead from one to
         # the other.
         (f"lib/{NAME}", files(f"{NAME}/resource/lib/*")),
