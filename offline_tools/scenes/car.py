@@ -10,7 +10,6 @@ import numpy as np
 from offline_tools.scenes.light import linear
 from offline_tools.scenes.mesh import Mesh, loft
 
-
 _LIVERIES = ((30, 30, 32), (215, 215, 215), (96, 48, 22), (44, 34, 150), (26, 24, 24), (62, 112, 62), (70, 36, 14))
 
 
@@ -60,7 +59,7 @@ def _superellipse(angle: np.ndarray, exponent: float) -> tuple[np.ndarray, np.nd
 
 
 def _nose(rng: np.random.Generator, lift: float, tip: float, paint: np.ndarray, trim: np.ndarray) -> Mesh:
-    stations, segments = np.linspace(0.25, tip, 44), 44
+    stations, segments = np.linspace(0.25, tip, 40), 96
     share = (stations - stations[0]) / (tip - stations[0])
     front = rng.uniform(0.09, 0.16)
     half_width = np.interp(share, [0, 0.3, 0.6, 0.95, 0.985, 1], [0.31, 0.25, 0.2, front, front * 0.8, 0.02])
@@ -73,19 +72,17 @@ def _nose(rng: np.random.Generator, lift: float, tip: float, paint: np.ndarray, 
     open_cockpit = rng.random() < 0.75
     hollow = open_cockpit & (share[:, None] < 0.33) & (np.abs(across) < 0.8) & (upward > 0)
     height = np.where(hollow, np.minimum(height, 0.45 * lift), height)
-    rings = np.stack(
-        [np.repeat(stations[:, None], segments, axis=1), half_width[:, None] * across, height], axis=-1
-    )
+    rings = np.stack([np.repeat(stations[:, None], segments, axis=1), half_width[:, None] * across, height], axis=-1)
     vertices, quads = loft(rings)
     albedo = np.repeat(paint[None, :], len(quads), axis=0)
     ring, segment = np.divmod(np.arange(len(quads)), segments)
     offset = np.abs(segment - segments / 4 + 0.5)
     if rng.random() < 0.6:
-        edges = rng.uniform(0, 9, 2)
+        edges = rng.uniform(0, 20, 2)
         albedo[(offset > edges.min()) & (offset < edges.max())] = trim
     for _ in range(rng.integers(0, 14)):
-        first, wide = rng.integers(16, 40), rng.integers(1, 5)
-        at, tall = rng.integers(2, 20), rng.integers(1, 3)
+        first, wide = rng.integers(14, 36), rng.integers(1, 5)
+        at, tall = rng.integers(4, 44), rng.integers(2, 8)
         sticker = (ring >= first) & (ring < first + wide) & (segment >= at) & (segment < at + tall)
         albedo[sticker] = linear((220, 220, 220)) if rng.random() < 0.6 else linear(rng.uniform(20, 220, 3))
     albedo[hollow[ring, segment]] = linear((20, 20, 21))
@@ -124,7 +121,9 @@ def _wheel(x: float, y: float, rim: np.ndarray, rng: np.random.Generator) -> Mes
     albedo = np.repeat(linear((46, 45, 45))[None, :], len(quads), axis=0)
     ring = np.arange(len(quads)) // segments
     albedo[(ring < 2) | (ring > 14)] = rim
-    albedo *= np.interp(np.abs(ring - 8), [0, 3, 8], [1.35, 1.0, 0.9])[:, None] * rng.uniform(0.93, 1.07, (len(quads), 1))
+    albedo *= np.interp(np.abs(ring - 8), [0, 3, 8], [1.35, 1.0, 0.9])[:, None] * rng.uniform(
+        0.93, 1.07, (len(quads), 1)
+    )
     return Mesh(vertices, quads, albedo.astype(np.float32), np.full(len(quads), 0.1, np.float32))
 
 
@@ -138,6 +137,4 @@ def _rod(start: list[float], end: list[float], radius: float = 0.013) -> Mesh:
     circle = radius * (np.cos(angle)[:, None] * side + np.sin(angle)[:, None] * upward)
     rings = np.array(start) + np.linspace(0, 1, 5)[:, None, None] * line + circle
     vertices, quads = loft(rings)
-    return Mesh(
-        vertices, quads, np.repeat(linear((32, 32, 34))[None, :], len(quads), axis=0), np.full(len(quads), 0.4)
-    )
+    return Mesh(vertices, quads, np.repeat(linear((32, 32, 34))[None, :], len(quads), axis=0), np.full(len(quads), 0.4))

@@ -15,7 +15,6 @@ import numpy as np
 from offline_tools.scenes.light import Light, linear
 from offline_tools.scenes.mesh import Mesh, loft
 
-CLASS_NAMES = ("blue_cone", "large_orange_cone", "orange_cone", "unknown_cone", "yellow_cone")
 BLUE, LARGE_ORANGE, ORANGE, UNKNOWN, YELLOW = range(5)
 
 
@@ -55,7 +54,7 @@ class Cone:
     """One cone of a scene.
 
     Args:
-        class_index: FSOCO order, see `CLASS_NAMES`.
+        class_index: index into `cone_detector.classes.CLASS_NAMES`.
         x, y: centre of the base on the ground, metres, world frame.
         shape: size and bands.
         body, band: linear BGR albedo (3,).
@@ -115,7 +114,7 @@ def make_cone(class_index: int, x: float, y: float, rng: np.random.Generator) ->
 
 def _unknown(x: float, y: float, rng: np.random.Generator) -> Cone:
     """Off-colour, without a band, knocked over, or too dirty to name."""
-    kind = rng.choice(["off_colour", "bare", "knocked", "filthy"], p=[0.36, 0.14, 0.36, 0.14])
+    kind = rng.choice(["off_colour", "bare", "knocked", "filthy"], p=[0.42, 0.08, 0.40, 0.10])
     palette = [
         (52, 150, 40),
         (40, 20, 165),
@@ -131,14 +130,16 @@ def _unknown(x: float, y: float, rng: np.random.Generator) -> Cone:
     dirt = rng.beta(1.5, 3.0)
     if kind == "bare":
         base = make_cone(int(rng.choice([ORANGE, BLUE, YELLOW])), x, y, rng)
-        colour = band = base.body * 0.6 + linear((150, 150, 150)) * 0.4
+        colour = band = base.body * 0.35 + linear((165, 165, 165)) * 0.65
     elif kind != "off_colour":
         base = make_cone(int(rng.choice([ORANGE, BLUE, YELLOW, LARGE_ORANGE])), x, y, rng)
         colour, band, shape = base.body, base.band, base.shape
         if kind == "knocked":
             lean = np.pi / 2
         else:
-            dirt = rng.uniform(1.2, 1.8)
+            mud = linear((46, 54, 62)) * rng.uniform(0.5, 1.8)
+            colour, band = colour * 0.12 + mud * 0.88, band * 0.15 + mud * 0.85
+            dirt = rng.uniform(1.0, 1.6)
     return Cone(
         UNKNOWN, x, y, shape, colour, band, rng.uniform(0, 6.28), lean, rng.uniform(0, 6.28), dirt,
         rng.uniform(0.05, 0.4), int(rng.integers(1 << 30)),
@@ -221,7 +222,7 @@ def _placed(cone: Cone, vertices: np.ndarray) -> np.ndarray:
         points[:, 2] -= points[:, 2].min()
         if not cone.upright:
             points[:, :2] -= (points[:, :2].min(axis=0) + points[:, :2].max(axis=0)) / 2
-    return points + [cone.x, cone.y, 0.0]
+    return points + np.array([cone.x, cone.y, 0.0])
 
 
 def self_shadow(cone: Cone, points: np.ndarray, light: Light) -> np.ndarray:

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Writers: a YOLO folder of single pictures, and stereo sequences with calibration and 3D truth."""
+"""Training pictures: any scene through any camera, as a YOLO folder."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from offline_tools.scenes.camera import Camera, Intrinsics, look_along
-from offline_tools.scenes.cones import CLASS_NAMES
-from offline_tools.scenes.photometric import Sensor, auto_exposure, develop, sample_sensor
+from cone_detector.classes import CLASS_NAMES
+from offline_tools.scenes.camera import Intrinsics, look_along
+from offline_tools.scenes.photometric import auto_exposure, develop, sample_sensor
 from offline_tools.scenes.render import ConeView, render_view
 from offline_tools.scenes.scene import Scene, build_scene, sample_config
 
@@ -30,17 +30,16 @@ class Picture:
     cones: list[ConeView]
 
 
-def labelled(view: ConeView, width: int) -> bool:
-    """Whether a cone is seen well enough to be labelled in a picture of this width."""
-    height = view.box[3] - view.box[1]
-    return view.visibility >= LABEL_MIN_VISIBILITY and height >= LABEL_MIN_HEIGHT * width
+def seen(box: np.ndarray, visibility: float, width: int) -> bool:
+    """Whether a cone of this visible box (pixels) and share is labelled in a picture of this width."""
+    return visibility >= LABEL_MIN_VISIBILITY and float(box[3] - box[1]) >= LABEL_MIN_HEIGHT * width
 
 
 def yolo_rows(views: list[ConeView], width: int, height: int) -> str:
     """Label lines `class x y w h`, normalised to 0..1, of the cones that are labelled."""
     rows = []
     for view in views:
-        if labelled(view, width):
+        if seen(view.box, view.visibility, width):
             x1, y1, x2, y2 = view.box / [width, height, width, height]
             rows.append(f"{view.class_index} {(x1 + x2) / 2:.6f} {(y1 + y2) / 2:.6f} {x2 - x1:.6f} {y2 - y1:.6f}")
     return "".join(row + "\n" for row in rows)
@@ -61,7 +60,11 @@ def training_picture(seed: int, width: int = 640, height: int = 360) -> Picture:
     place, heading = _training_place(scene, rng)
     pitch = np.radians(np.clip(rng.normal(6, 4.5), -3, 20))
     camera = look_along(
-        lens, np.array([*place, config.camera_height]), heading + rng.normal(0, 0.09), pitch, np.radians(rng.normal(0, 1.3))
+        lens,
+        np.array([*place, config.camera_height]),
+        heading + rng.normal(0, 0.09),
+        pitch,
+        np.radians(rng.normal(0, 1.3)),
     )
     radiance, views = render_view(scene, camera, (place[0], place[1], heading))
     sensor = sample_sensor(rng, config.weather).scaled(factor)
@@ -85,28 +88,46 @@ def _training_place(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarray,
     return place + aside * np.array([-np.sin(heading), np.cos(heading)]), heading + rng.normal(0, 0.08)
 
 
-def write_training_set(folder: Path, count: int, seed: int = 0, quality: int = 90, first: int = 0) -> dict[str, int]:
-    """Writes `count` pictures and labels to `folder/images` and `folder/labels`.
+@dataclass(frozen=True)
+class _Job:
+    folder: Path
+    seed: int
+    quality: int
+
+
+def _write_picture(job: _Job) -> list[int]:
+    """Writes one picture with its labels; returns the classes of the labels."""
+    picture = training_picture(job.seed)
+    height, width = picture.image.shape[:2]
+    name = f"scene_{job.seed:06d}"
+    image_path = job.folder / "images" / f"{name}.jpg"
+    if not cv2.imwrite(str(image_path), picture.image, [cv2.IMWRITE_JPEG_QUALITY, job.quality]):
+        raise OSError(f"cannot write {image_path}: is the disk full or the folder read-only?")
+    (job.folder / "labels" / f"{name}.txt").write_text(yolo_rows(picture.cones, width, height))
+    return [view.class_index for view in picture.cones if seen(view.box, view.visibility, width)]
+
+
+def write_training_set(folder: Path, count: int, seed: int = 0, quality: int = 88, jobs: int = 1) -> dict[str, int]:
+    """Writes pictures and labels to `folder/images` and `folder/labels`.
 
     Args:
-        seed: start of the pictures' seeds; picture i has the seed `seed + i`.
-        quality: of the JPEG files.
-        first: number of the first picture, to go on with a set.
+        count: number of pictures; picture i has the seed `seed + i`, whatever the number of jobs.
+        quality: of the JPEG files, 1 to 100.
+        jobs: processes that draw at once.
 
     Returns:
         The number of labels of each class.
     """
+    if count < 1 or jobs < 1:
+        raise ValueError(f"count is {count} and jobs is {jobs}: both must be at least 1")
     for name in ("images", "labels"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    totals = dict.fromkeys(CLASS_NAMES, 0)
-    for number in range(first, first + count):
-        picture = training_picture(seed + number)
-        height, width = picture.image.shape[:2]
-        name = f"scene_{seed + number:06d}"
-        image_path = str(folder / "images" / f"{name}.jpg")
-        cv2.imwrite(image_path, picture.image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        (folder / "labels" / f"{name}.txt").write_text(yolo_rows(picture.cones, width, height))
-        for view in picture.cones:
-            if labelled(view, width):
-                totals[CLASS_NAMES[view.class_index]] += 1
-    return totals
+    todo = [_Job(folder, seed + number, quality) for number in range(count)]
+    if jobs == 1:
+        written = [_write_picture(job) for job in todo]
+    else:
+        # One thread of OpenCV a process: the processes already fill the cores.
+        with ProcessPoolExecutor(jobs, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+            written = list(pool.map(_write_picture, todo, chunksize=4))
+    totals = Counter(index for classes in written for index in classes)
+    return {name: totals[index] for index, name in enumerate(CLASS_NAMES)}

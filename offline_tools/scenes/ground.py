@@ -59,10 +59,11 @@ def make_ground(surface: str, low: np.ndarray, high: np.ndarray, rng: np.random.
     paint = linear((225, 228, 228)) if rng.random() < 0.8 else linear((40, 170, 215))
     half = (high - low) / 2 + rng.uniform(5, 60, 2)
     middle = (high + low) / 2
+    lot = (middle[0], middle[1], half[0], half[1], rng.normal(0, 0.15))
     roughness = {"asphalt": 0.26, "worn": 0.2, "crazed": 0.2, "concrete": 0.12, "pavers": 0.14}[surface]
     return Ground(
-        surface, albedo, verge, paint, (middle[0], middle[1], half[0], half[1], rng.normal(0, 0.15)),
-        roughness * rng.uniform(0.7, 1.5), roughness * rng.uniform(0.15, 1.2), float(rng.choice([0.0, 0.0, 0.0, 0.25, 0.45])), int(rng.integers(1 << 20)),
+        surface, albedo, verge, paint, lot, roughness * rng.uniform(0.7, 1.5), roughness * rng.uniform(0.15, 1.2),
+        float(rng.choice([0.0, 0.0, 0.0, 0.25, 0.45])), int(rng.integers(1 << 20)),
     )  # fmt: skip
 
 
@@ -122,7 +123,13 @@ def render_ground(view: GroundView, ground: Ground, markings: Markings, light: L
         (0.006, "speckle", 0.8), (0.012, "speckle", 0.9), (0.025, "smooth", 0.7), (0.07, "smooth", 0.35),
         (0.25, "smooth", 0.2), (0.9, "smooth", 0.22), (3.5, "smooth", 0.3), (14.0, "smooth", 0.45),
     ):  # fmt: skip
-        view.octave(kind, wavelength, seed + int(wavelength * 1000), grain, amplitude * (rough if wavelength < 0.5 else blotches))
+        view.octave(
+            kind,
+            wavelength,
+            seed + int(wavelength * 1000),
+            grain,
+            amplitude * (rough if wavelength < 0.5 else blotches),
+        )
     if ground.surface == "crazed":
         view.octave("cracks", 0.16, seed, grain, -0.75)
     elif ground.surface == "pavers":

@@ -40,7 +40,7 @@ class Light:
 
 
 def make_light(weather: str, rng: np.random.Generator, heading: float = 0.0) -> Light:
-    """Draws a light of the named weather; a low sun stands in front of a car that drives along `heading` half the time."""
+    """Draws a light of the named weather; half the low suns stand before a car that drives along `heading`."""
     if weather not in WEATHERS:
         raise ValueError(f"unknown weather {weather!r}: choose one of {', '.join(WEATHERS)}")
     azimuth = rng.uniform(-np.pi, np.pi)

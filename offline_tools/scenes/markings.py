@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -166,9 +167,7 @@ def _add_paint(
             markings.add_line("paint", start, start + rng.uniform(-1.6, 1.6, 2), 0.3, strength)
 
 
-def _add_rubber(
-    markings: Markings, track: Track, low: np.ndarray, high: np.ndarray, rng: np.random.Generator
-) -> None:
+def _add_rubber(markings: Markings, track: Track, low: np.ndarray, high: np.ndarray, rng: np.random.Generator) -> None:
     def pair(line: np.ndarray, strength: float, gauge: float) -> None:
         tangent = np.gradient(line, axis=0)
         tangent /= np.maximum(np.linalg.norm(tangent, axis=1, keepdims=True), 1e-9)
@@ -185,8 +184,8 @@ def _add_rubber(
         wander = np.cumsum(rng.normal(0, 0.03, (len(points), 1)), axis=0)
         pair(points + wander + rng.normal(0, 0.4, 2), rng.uniform(0.15, 0.6), 1.2)
     for _ in range(rng.choice([0, 0, 2, 5])):
-        radius, start = rng.uniform(3, 16), rng.uniform(0, 6.28)
-        turn = start + np.linspace(0, rng.uniform(0.6, 6.28), 40)
+        radius, first = rng.uniform(3, 16), rng.uniform(0, 6.28)
+        turn = first + np.linspace(0, rng.uniform(0.6, 6.28), 40)
         middle = rng.uniform(low, high)
         line = middle + radius * np.stack([np.cos(turn), np.sin(turn)], axis=1)
         pair(line, rng.uniform(0.2, 0.9), rng.uniform(1.2, 1.5))
@@ -212,8 +211,8 @@ def _add_damage(
                 start = middle + other * offset - direction * reach
                 markings.add_line("seam", start, start + direction * 2 * reach, rng.uniform(0.02, 0.05), 0.7)
     for _ in range(rng.choice([0, 6, 20, 40])):
-        point, direction = rng.uniform(low, high), rng.uniform(0, 6.28)
-        turns = np.cumsum(rng.normal(0, 0.35, 30)) * 0.6 + direction
+        point, bearing = rng.uniform(low, high), rng.uniform(0, 6.28)
+        turns = np.cumsum(rng.normal(0, 0.35, 30)) * 0.6 + bearing
         line = point + np.cumsum(np.stack([np.cos(turns), np.sin(turns)], axis=1) * 0.22, axis=0)
         markings.add_strip("crack", line, rng.uniform(0.008, 0.03), rng.uniform(0.5, 1.0))
     for _ in range(rng.choice([0, 0, 3, 8])):
@@ -232,5 +231,5 @@ def _add_chalk_box(markings: Markings, cone: Cone, strength: float, rng: np.rand
     corner = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1], [1, 1]]) * half + rng.normal(0, 0.012, (5, 2))
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     corner = corner @ rotation.T + [cone.x, cone.y]
-    for start, end in zip(corner[:-1], corner[1:], strict=True):
+    for start, end in pairwise(corner):
         markings.add_strip("paint", np.stack([start, end]), 0.018, strength)

@@ -114,7 +114,7 @@ def develop(radiance: np.ndarray, sensor: Sensor, gain: float, rng: np.random.Ge
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     if sensor.jpeg:
         packed = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, sensor.jpeg])[1]
-        picture = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+        picture = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR))
     if sensor.detail < 1:
         picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC)
     return picture

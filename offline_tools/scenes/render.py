@@ -44,7 +44,9 @@ class ConeView:
     visibility: float
 
 
-def render_view(scene: Scene, camera: Camera, car_pose: tuple[float, float, float]) -> tuple[np.ndarray, list[ConeView]]:
+def render_view(
+    scene: Scene, camera: Camera, car_pose: tuple[float, float, float]
+) -> tuple[np.ndarray, list[ConeView]]:
     """Draws the scene.
 
     Args:
@@ -88,9 +90,7 @@ def _draw_cones(scene: Scene, camera: Camera) -> list[_Drawn]:
     cones, light = scene.cones, scene.light
     bases = np.array([[cone.x, cone.y, 0.0] for cone in cones]).reshape(-1, 3)
     optical = camera.to_optical(bases)
-    shaded = large_shadow(
-        scene.ground, light, bases[:, 0].astype(np.float32), bases[:, 1].astype(np.float32)
-    )
+    shaded = large_shadow(scene.ground, light, bases[:, 0].astype(np.float32), bases[:, 1].astype(np.float32))
     drawn: list[_Drawn] = []
     for index in np.argsort(optical[:, 2]):
         depth = optical[index, 2]

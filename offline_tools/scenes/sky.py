@@ -33,9 +33,7 @@ def render_sky(rays: np.ndarray, light: Light, seed: int) -> np.ndarray:
     return sky
 
 
-def _add_clouds(
-    sky: np.ndarray, unit: np.ndarray, up: np.ndarray, toward: np.ndarray, light: Light, seed: int
-) -> None:
+def _add_clouds(sky: np.ndarray, unit: np.ndarray, up: np.ndarray, toward: np.ndarray, light: Light, seed: int) -> None:
     scale = 1.0 / (up + np.float32(0.10))
     x, y = unit[..., 0] * scale, unit[..., 1] * scale
     density = np.zeros(x.shape, np.float32)

@@ -14,6 +14,13 @@ from offline_tools.scenes.light import linear
 
 Colour = tuple[float, float, float]
 
+_WALLS = (
+    (190, 200, 205), (160, 170, 175), (205, 210, 214), (95, 112, 145), (140, 172, 190), (150, 138, 128), (90, 92, 98),
+)  # fmt: skip
+_COACHWORK = (
+    (225, 225, 225), (40, 40, 42), (120, 118, 115), (40, 40, 150), (140, 80, 40), (190, 190, 192), (60, 60, 62),
+)  # fmt: skip
+
 
 @dataclass(frozen=True, eq=False)
 class Sprite:
@@ -125,7 +132,9 @@ def hedge(rng: np.random.Generator) -> Sprite:
     canvas = _Canvas(width, height, 10)
     base = _jitter((34, 62, 54), rng, 9)
     crest = height * (0.66 + 0.2 * np.interp(np.arange(61), np.arange(0, 61, 4), rng.normal(0, 1, 16).clip(-1.5, 1.5)))
-    canvas.polygon([(0.0, 0.0), *((float(x), float(crest[x] * 0.8)) for x in range(61)), (width, 0.0)], _shade(base, 0.45))
+    canvas.polygon(
+        [(0.0, 0.0), *((float(x), float(crest[x] * 0.8)) for x in range(61)), (width, 0.0)], _shade(base, 0.45)
+    )
     x, lift = rng.uniform(0, width, 2600), rng.random(2600) ** 0.7
     y = lift * crest[x.astype(int)]
     tone, size = 0.4 + 0.85 * lift * rng.uniform(0.5, 1.2, 2600), rng.uniform(0.12, 0.42, 2600)
@@ -139,11 +148,13 @@ def building(rng: np.random.Generator) -> Sprite:
     width, storeys = rng.uniform(12, 45), int(rng.choice([1, 1, 2, 3, 4]))
     height = 3.4 * storeys + rng.uniform(0.6, 2)
     canvas = _Canvas(width, height + 2, 14)
-    palette = [(190, 200, 205), (160, 170, 175), (205, 210, 214), (95, 112, 145), (140, 172, 190), (150, 138, 128), (90, 92, 98)]
-    wall = _jitter(palette[rng.integers(len(palette))], rng, 10)
+    wall = _jitter(_WALLS[rng.integers(len(_WALLS))], rng, 10)
     canvas.box(0, 0, width, height, wall)
     if rng.random() < 0.4:
-        canvas.polygon([(0, height), (width, height), (width * 0.93, height + 1.8), (width * 0.07, height + 1.8)], _jitter((60, 75, 120), rng, 15))
+        canvas.polygon(
+            [(0, height), (width, height), (width * 0.93, height + 1.8), (width * 0.07, height + 1.8)],
+            _jitter((60, 75, 120), rng, 15),
+        )
     else:
         canvas.box(0, height - 0.4, width, 0.5, _shade(wall, rng.uniform(0.5, 1.15)))
     pitch, share = rng.uniform(2.2, 4.5), rng.uniform(0.4, 0.85)
@@ -163,7 +174,9 @@ def building(rng: np.random.Generator) -> Sprite:
     return canvas.sprite(rng, 5)
 
 
-def _writing(canvas: _Canvas, x: float, y: float, width: float, height: float, ink: Colour, rng: np.random.Generator) -> None:
+def _writing(
+    canvas: _Canvas, x: float, y: float, width: float, height: float, ink: Colour, rng: np.random.Generator
+) -> None:
     end = x + width
     while x < end:
         step = rng.uniform(0.3, 0.8) * height
@@ -179,16 +192,26 @@ def vehicle(rng: np.random.Generator) -> Sprite:
     length = {"car": 4.4, "van": 5.6, "lorry": 10.0}[kind] * rng.uniform(0.9, 1.1)
     height = {"car": 1.5, "van": 2.4, "lorry": 3.7}[kind] * rng.uniform(0.95, 1.05)
     canvas = _Canvas(length, height, 36)
-    palette = [(225, 225, 225), (40, 40, 42), (120, 118, 115), (40, 40, 150), (140, 80, 40), (190, 190, 192), (60, 60, 62)]
-    paint, glass = _jitter(palette[rng.integers(len(palette))], rng), (62, 52, 45)
+    paint, glass = _jitter(_COACHWORK[rng.integers(len(_COACHWORK))], rng), (62, 52, 45)
     if kind == "car":
-        roof = [(0.02, 0.25), (0.03, 0.55), (0.2, 0.62), (0.33, 0.98), (0.72, 0.98), (0.9, 0.62), (0.99, 0.52), (0.99, 0.22)]
+        roof = [
+            (0.02, 0.25),
+            (0.03, 0.55),
+            (0.2, 0.62),
+            (0.33, 0.98),
+            (0.72, 0.98),
+            (0.9, 0.62),
+            (0.99, 0.52),
+            (0.99, 0.22),
+        ]
         window = [(0.26, 0.64), (0.36, 0.92), (0.70, 0.92), (0.83, 0.64)]
     elif kind == "van":
         roof = [(0.01, 0.18), (0.01, 0.98), (0.75, 0.98), (0.87, 0.62), (0.99, 0.5), (0.99, 0.18)]
         window = [(0.68, 0.6), (0.68, 0.88), (0.75, 0.88), (0.84, 0.6)]
     else:
-        canvas.box(0, 0.22 * height, length * 0.76, height * 0.78, _jitter(palette[rng.integers(len(palette))], rng))
+        canvas.box(
+            0, 0.22 * height, length * 0.76, height * 0.78, _jitter(_COACHWORK[rng.integers(len(_COACHWORK))], rng)
+        )
         if rng.random() < 0.7:
             _writing(canvas, 0.8, 0.55 * height, length * 0.55, 0.9, _random_colour(rng), rng)
         roof = [(0.78, 0.16), (0.78, 0.82), (0.95, 0.82), (0.99, 0.45), (0.99, 0.16)]
@@ -249,8 +272,8 @@ def barrier(rng: np.random.Generator) -> Sprite:
     else:
         sprite_pixels = canvas.alpha
         canvas.bgr[:] = (120, 122, 122)
-        sprite_pixels[:: 6] = 90
-        sprite_pixels[:, :: 6] = 90
+        sprite_pixels[::6] = 90
+        sprite_pixels[:, ::6] = 90
         for x in np.arange(0, length, 2.5):
             canvas.box(x, 0, 0.07, height, (128, 130, 130))
         canvas.box(0, height - 0.05, length, 0.05, (128, 130, 130))
@@ -279,7 +302,9 @@ def person(rng: np.random.Generator) -> Sprite:
     legs = _jitter((60, 45, 40), rng, 18)
     stride = rng.uniform(0.02, 0.14)
     for side in (-1, 1):
-        canvas.polygon([(0.4 + side * stride, 0), (0.4 + side * (stride + 0.12), 0), (0.4 + side * 0.18, 0.9), (0.4, 0.9)], legs)
+        canvas.polygon(
+            [(0.4 + side * stride, 0), (0.4 + side * (stride + 0.12), 0), (0.4 + side * 0.18, 0.9), (0.4, 0.9)], legs
+        )
     canvas.polygon([(0.2, 0.85), (0.6, 0.85), (0.64, 1.5), (0.16, 1.5)], coat)
     arm = _shade(coat, 0.75)
     canvas.polygon([(0.1, 0.8), (0.2, 0.8), (0.24, 1.48), (0.15, 1.48)], arm)
@@ -315,15 +340,51 @@ def hill(rng: np.random.Generator) -> Sprite:
     ridge = height * 0.6 * np.sin(turn) ** 0.6
     for order in (3, 5, 9, 17, 31):
         ridge += height * 0.25 / order**0.8 * np.sin(order * turn + rng.uniform(0, 6.28)) * np.sin(turn)
-    ridge = np.clip(ridge + rng.normal(0, 0.008 * height, 120), 0, height)
+    ridge = np.maximum(ridge + rng.normal(0, 0.008 * height, 120), 0)
+    ridge *= height / ridge.max()
     line = list(zip((turn / np.pi * width).tolist(), ridge.tolist(), strict=True))
     canvas.polygon([(0.0, 0.0), *line, (width, 0.0)], _jitter((58, 84, 72), rng, 10))
     return canvas.sprite(rng, 9)
 
 
+def clutter(rng: np.random.Generator) -> Sprite:
+    """A barrel, a box, a stack of tyres, a bollard or a board: small things that are no cones."""
+    kind = rng.choice(["barrel", "box", "tyres", "bollard", "board"])
+    vivid = [(40, 40, 190), (170, 80, 30), (30, 190, 220), (30, 110, 235), (60, 130, 50), (215, 215, 215)]
+    paint = _jitter(vivid[rng.integers(len(vivid))], rng)
+    if kind == "barrel":
+        canvas = _Canvas(0.6, 0.9, 90)
+        for strip in range(12):
+            tone = 0.55 + 0.5 * np.sin((strip + 1.5) / 13 * np.pi)
+            canvas.box(strip * 0.05, 0, 0.05, 0.9, _shade(paint, tone))
+        canvas.box(0, rng.uniform(0.3, 0.6), 0.6, 0.05, _shade(paint, 0.5))
+    elif kind == "box":
+        canvas = _Canvas(rng.uniform(0.4, 1.2), rng.uniform(0.3, 0.8), 70)
+        canvas.box(0, 0, canvas.width, canvas.height, paint)
+        canvas.box(0, canvas.height * 0.85, canvas.width, canvas.height * 0.15, _shade(paint, 1.25))
+    elif kind == "tyres":
+        canvas = _Canvas(0.62, 0.88, 80)
+        for level in range(4):
+            shade = _jitter((40, 40, 40) if rng.random() < 0.7 else (200, 200, 205), rng, 6)
+            canvas.box(0.02, 0.22 * level, 0.58, 0.2, shade)
+    elif kind == "bollard":
+        canvas = _Canvas(0.16, 1.0, 100)
+        canvas.box(0.02, 0, 0.12, 1.0, (220, 220, 220))
+        for height in (0.2, 0.6):
+            canvas.box(0.02, height, 0.12, 0.2, paint)
+    else:
+        canvas = _Canvas(0.9, 1.1, 70)
+        canvas.box(0.05, 0, 0.06, 0.5, (60, 60, 60))
+        canvas.box(0.79, 0, 0.06, 0.5, (60, 60, 60))
+        canvas.box(0, 0.4, 0.9, 0.7, paint)
+        _writing(canvas, 0.1, 0.65, 0.7, 0.2, (235, 235, 235), rng)
+    return canvas.sprite(rng, 4)
+
+
 _MAKERS: dict[str, tuple[Callable[[np.random.Generator], Sprite], int]] = {
     "tree": (tree, 24), "hedge": (hedge, 10), "building": (building, 16), "vehicle": (vehicle, 18), "tent": (tent, 8),
     "barrier": (barrier, 12), "pole": (pole, 8), "person": (person, 14), "stand": (stand, 3), "hill": (hill, 8),
+    "clutter": (clutter, 30),
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from offline_tools.scenes.cones import BLUE, LARGE_ORANGE, ORANGE, UNKNOWN, YELLOW, Cone, make_cone
 
-LAYOUTS = ("circuit", "acceleration", "loose")
+LAYOUTS = ("circuit", "acceleration", "loose", "ladder")
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ def _oddities(cones: list[Cone], share: float, rng: np.random.Generator) -> list
 
 
 def circuit(rng: np.random.Generator, odd_share: float = 0.04) -> Track:
-    """A closed track: blue left, yellow right, four large orange cones at the timing line, small orange before and after."""
+    """A closed track: blue left, yellow right, large orange at the timing line, small orange before and after it."""
     turn = np.linspace(0, 2 * np.pi, 1441)
     radius = np.ones_like(turn)
     for order in (2, 3, 4, 5):
@@ -117,9 +117,9 @@ def acceleration(rng: np.random.Generator, odd_share: float = 0.04) -> Track:
             cones.append(_stand(ORANGE if after_finish or distance < 0 else kind, point, rng))
         for gate in gates:
             point = side[int((gate + 12) / step)]
-            cones.append(_stand(LARGE_ORANGE, point + [0.3, outward * 0.2], rng, 0.04))
+            cones.append(_stand(LARGE_ORANGE, point + np.array([0.3, outward * 0.2]), rng, 0.04))
             if rng.random() < 0.7:
-                cones.append(_stand(LARGE_ORANGE, point + [-0.4, outward * 0.2], rng, 0.04))
+                cones.append(_stand(LARGE_ORANGE, point + np.array([-0.4, outward * 0.2]), rng, 0.04))
     return Track(centre, False, step, tuple(_oddities(cones, odd_share, rng)))
 
 
@@ -142,9 +142,22 @@ def loose(rng: np.random.Generator, odd_share: float = 0.0) -> Track:
     return Track(centre, False, step, tuple(_oddities(cones, odd_share, rng)))
 
 
+def ladder(rng: np.random.Generator, odd_share: float = 0.0) -> Track:
+    """Single cones before the camera, evenly spread over 3 to 20 m and seldom in each other's way."""
+    step = 0.25
+    centre = np.stack([np.arange(-5.0, 40.0, step), np.zeros(180)], axis=1)
+    distances = 3.0 + 17.0 * (rng.permutation(14) + rng.random(14)) / 14
+    bearings = np.linspace(-0.56, 0.56, 14) + rng.normal(0, 0.03, 14)
+    cones = [
+        _stand(int(rng.choice(5, p=[0.25, 0.18, 0.18, 0.14, 0.25])), np.array([d, d * np.tan(b)]), rng, 0.0)
+        for d, b in zip(distances, bearings, strict=True)
+    ]
+    return Track(centre, False, step, tuple(_oddities(cones, odd_share, rng)))
+
+
 def make_track(layout: str, rng: np.random.Generator, odd_share: float = 0.04) -> Track:
     """A track of the named layout; `odd_share` of its cones are of the unknown class."""
-    makers = {"circuit": circuit, "acceleration": acceleration, "loose": loose}
+    makers = {"circuit": circuit, "acceleration": acceleration, "loose": loose, "ladder": ladder}
     if layout not in makers:
         raise ValueError(f"unknown layout {layout!r}: choose one of {', '.join(LAYOUTS)}")
     return makers[layout](rng, odd_share)
