@@ -127,6 +127,7 @@ SETTINGS: tuple[Setting, ...] = (
     _live("stereo.max_row_difference_px", 6.0, "Largest row difference of one cone's two boxes, in image pixels.",
           low=0.5, high=100.0),
     _live("stereo.box_sigma_px", 1.5, "Standard deviation of a box's edge in image pixels.", low=0.1, high=20.0),
+    _live("stereo.refine", True, "Refine disparity below a pixel on the images; false: box centres alone."),
     Setting("stereo.rectify", False, "The images are raw: rectify cones by K, D, R and P of CameraInfo."),
     Setting("stereo.target_frame", "base_link", "Frame of published cones where tf has it; empty: left optical frame."),
     # Output

@@ -6,13 +6,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cone_detector.detections import Cones, Detections
 from cone_detector.frames import Frame
 from cone_detector.settings import Settings
 from cone_detector.stereo.calibration import StereoCalibration
-from cone_detector.stereo.matching import Gates, match
+from cone_detector.stereo.disparity import DisparityRefiner
+from cone_detector.stereo.matching import Gates, edge_sigma, match
 from cone_detector.stereo.triangulation import triangulate
+
+# Below this the two patches do not show one thing, and the boxes' own disparity holds.
+_LEAST_CORRELATION = 0.6
+# So many standard deviations of the boxes' disparity from it, a refined one is that of something else.
+_LARGEST_CORRECTION = 4.0
 
 
 class StereoLocator:
@@ -24,6 +31,7 @@ class StereoLocator:
     def __init__(self, calibration: StereoCalibration, settings: Settings) -> None:
         self.calibration = calibration
         self.settings = settings
+        self._refiner = DisparityRefiner()
 
     def __call__(self, left: Detections, right: Detections, left_frame: Frame, right_frame: Frame) -> Cones:
         """Cones in the left camera's optical frame, in the order of `left`.
@@ -49,18 +57,35 @@ class StereoLocator:
         label = np.where(surer, left.label[rows], right.label[columns])
         score = np.minimum(left.score[rows], right.score[columns])
 
-        disparity = (left_boxes - right_boxes)[:, [0, 2]].mean(axis=1) - calibration.principal_offset
-        sigma = np.full(len(disparity), gates.box_sigma)
-        near, far = gates.disparity[1], gates.disparity[0]
-        inside = (disparity >= far) & (disparity <= near)
-        if not inside.all():
-            rows, columns, label, score = rows[inside], columns[inside], label[inside], score[inside]
-            left_boxes, right_boxes = left_boxes[inside], right_boxes[inside]
-            disparity, sigma = disparity[inside], sigma[inside]
-        position, covariance = triangulate(
-            left_boxes, right_boxes, label, disparity, sigma, calibration, gates.box_sigma
-        )
-        return Cones(position, covariance, score, label, disparity, sigma, rows, columns)
+        edges = edge_sigma(left_boxes[:, 3] - left_boxes[:, 1], gates.box_sigma)
+        disparity, sigma = self._disparity(left_boxes, right_boxes, left_frame, right_frame, edges)
+        far, near = gates.disparity
+        kept = (disparity >= far) & (disparity <= near)
+        left_boxes, right_boxes, label = left_boxes[kept], right_boxes[kept], label[kept]
+        disparity, sigma, edges = disparity[kept], sigma[kept], edges[kept]
+        position, covariance = triangulate(left_boxes, right_boxes, label, disparity, sigma, calibration, edges)
+        return Cones(position, covariance, score[kept], label, disparity, sigma, rows[kept], columns[kept])
+
+    def _disparity(
+        self,
+        left: NDArray[np.float64],
+        right: NDArray[np.float64],
+        left_frame: Frame,
+        right_frame: Frame,
+        sigma: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(N,) disparities beyond that at infinity, and their standard deviations. sigma: (N,) those of the boxes'."""
+        calibration = self.calibration
+        of_boxes = (left - right)[:, [0, 2]].mean(axis=1)
+        if self.settings["stereo.refine"]:
+            rectifiers = (
+                (calibration.rectifiers[0], calibration.rectifiers[1]) if calibration.rectifiers else (None, None)
+            )
+            refined = self._refiner(left, right, left_frame, right_frame, rectifiers)
+            good = refined.correlation >= _LEAST_CORRELATION
+            good &= np.abs(refined.value - of_boxes) <= _LARGEST_CORRECTION * sigma
+            of_boxes, sigma = np.where(good, refined.value, of_boxes), np.where(good, refined.sigma, sigma)
+        return of_boxes - calibration.principal_offset, sigma
 
 
 def _gates(settings: Settings, calibration: StereoCalibration) -> Gates:

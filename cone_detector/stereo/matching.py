@@ -42,6 +42,11 @@ class Gates:
     box_sigma: float
 
 
+def edge_sigma(height: NDArray[np.float64], box_sigma: float) -> NDArray[np.float64]:
+    """Standard deviation in pixels of an edge of boxes so high; of the disparity of two boxes' centres, too."""
+    return box_sigma + _RELATIVE_EDGE_SIGMA * height
+
+
 def match(
     left: Detections, right: Detections, calibration: StereoCalibration, gates: Gates
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -65,7 +70,7 @@ def pair_costs(
     a, b = left.xyxy.astype(np.float64)[:, None], right.xyxy.astype(np.float64)[None]
     height_a, height_b = a[..., 3] - a[..., 1], b[..., 3] - b[..., 1]
     height = np.maximum((height_a + height_b) / 2, 1.0)
-    variance = 2 * (gates.box_sigma + _RELATIVE_EDGE_SIGMA * height) ** 2
+    variance = 2 * edge_sigma(height, gates.box_sigma) ** 2
 
     top, bottom = a[..., 1] - b[..., 1], a[..., 3] - b[..., 3]
     first, second = a[..., 0] - b[..., 0], a[..., 2] - b[..., 2]

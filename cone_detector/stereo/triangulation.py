@@ -13,6 +13,9 @@ from cone_detector.stereo.calibration import StereoCalibration
 # rules, "track cones"), times 4 / pi, the mean reach of a square that may stand at any angle.
 _NEAR_EDGE_M = np.array([0.1425 if name == "large_orange_cone" else 0.114 for name in CLASS_NAMES]) * 4 / np.pi
 
+# What no image tells: how the base is turned, how the cone leans, where on its round side the contrast lies.
+_SHAPE_SIGMA_M = 0.012
+
 
 def triangulate(
     left: NDArray[np.float64],
@@ -21,12 +24,13 @@ def triangulate(
     disparity: NDArray[np.float64],
     disparity_sigma: NDArray[np.float64],
     calibration: StereoCalibration,
-    box_sigma: float,
+    edge_sigma: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Base centres (N, 3) in metres and covariances (N, 3, 3) in square metres.
 
     left, right: (N, 4) matched boxes in pixels of the rectified images. disparity: (N,) of the cone's axis, in pixels
-    beyond that at infinity; disparity_sigma: (N,) its standard deviation. box_sigma: that of a box's edge, pixels.
+    beyond that at infinity; disparity_sigma: (N,) its standard deviation. edge_sigma: (N,) that of
+    a box's edge, pixels.
 
     Z = fx B / d, sigma_Z = Z^2 sigma_d / (fx B) (the error model of stereo; Gallup et al., CVPR 2008); column and row
     are means of both images, the right one's moved by the disparity.
@@ -43,6 +47,8 @@ def triangulate(
     ray = np.stack((x, y, np.ones_like(x)), axis=1) * depth_sigma[:, None]
     covariance = ray[:, :, None] * ray[:, None, :]
     # A centre is the mean of 4 edges, the bottom that of 2; errors of the two images are taken as independent.
-    covariance[:, 0, 0] += (depth * box_sigma / calibration.fx) ** 2 / 4
-    covariance[:, 1, 1] += (depth * box_sigma / calibration.fy) ** 2 / 2
+    edge_sigma = depth * edge_sigma
+    covariance[:, 0, 0] += (edge_sigma / calibration.fx) ** 2 / 4
+    covariance[:, 1, 1] += (edge_sigma / calibration.fy) ** 2 / 2
+    covariance += np.eye(3) * _SHAPE_SIGMA_M**2
     return position, covariance

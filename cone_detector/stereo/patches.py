@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Grey patches of many boxes, sampled from an image in one call."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cone_detector.frames import Frame
+from cone_detector.stereo.rectification import Rectifier
+
+
+class PatchGrid:
+    """Sampling points of N patches that are `columns` x `rows` each; its memory is kept between frames.
+
+    A patch lies column by column in memory, so that patches shifted sideways are views of one wider patch.
+    """
+
+    def __init__(self, columns: int, rows: int) -> None:
+        self.columns, self.rows = columns, rows
+        # Distances from the patch's centre, in columns and in patch heights.
+        self._across = (np.arange(columns, dtype=np.float32) - np.float32((columns - 1) / 2))[None, :, None]
+        self._down = ((np.arange(rows, dtype=np.float32) + np.float32(0.5)) / rows - np.float32(0.5))[None, None, :]
+        self._x = np.empty((0, columns, rows), np.float32)
+        self._y = self._x
+
+    def place(
+        self,
+        x: NDArray[np.float32],
+        y: NDArray[np.float32],
+        pitch: NDArray[np.float32],
+        height: NDArray[np.float32],
+    ) -> None:
+        """Puts the patches on rectified pixels. x, y: centres; pitch: pixels a column; height: pixels; (N,) each."""
+        count = len(x)
+        if count > len(self._x):
+            self._x = np.empty((2 * count, self.columns, self.rows), np.float32)
+            self._y = np.empty_like(self._x)
+        self._count = count
+        self._x[:count] = pitch[:, None, None] * self._across + x[:, None, None]
+        self._y[:count] = height[:, None, None] * self._down + y[:, None, None]
+
+    def move(self, shift: NDArray[np.float32]) -> None:
+        """Shifts the patches sideways by (N,) pixels."""
+        self._x[: self._count] += shift[:, None, None]
+
+    def sample(self, frame: Frame, rectifier: Rectifier | None) -> NDArray[np.float32]:
+        """(N, columns, rows) grey values 0..255. rectifier: given where the frame is a raw image."""
+        x, y = (points[: self._count].reshape(self._count, -1) for points in (self._x, self._y))
+        if rectifier is not None:
+            x, y = rectifier.to_raw(x, y)
+        values = cv2.remap(frame.pixels, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        # The order of red and blue does not matter, as long as both images have the same.
+        if values.ndim == 3:
+            values = cv2.cvtColor(values, cv2.COLOR_BGR2GRAY if values.shape[2] == 3 else cv2.COLOR_BGRA2GRAY)
+        return values.reshape(-1, self.columns, self.rows).astype(np.float32)
