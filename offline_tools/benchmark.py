@@ -13,7 +13,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cone_detector.detector import StereoDetector
-from cone_detector.engine import cuda
+from cone_detector.engine import cuda, trt_api
 from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import ManifestError, read_manifest
 from cone_detector.engine.tensorrt import TensorRtEngine
@@ -35,6 +35,7 @@ from cone_detector.replay.bags import StereoBag
 from cone_detector.settings import Settings
 from cone_detector.stereo.calibration import CalibrationError, CameraModel, StereoCalibration
 from cone_detector.stereo.locator import StereoLocator
+from offline_tools.naive import measure_naive
 
 _BURN_IN = 100
 _PACE_HZ = 60.0
@@ -49,13 +50,15 @@ class EngineFigures:
     host_rows: from the call to rows in host memory, by the host's clock, with the graph; enqueue: the same without a
     graph; sleeping: the same with a graph and a host that sleeps meanwhile. detector: two camera images in, 2D
     detections in original pixels out. cones: to 3D. paced: at 60 pairs a second, where GPUs clock down between pairs.
-    cpu_share: of one core, at that pace. allocations_per_frame: CUDA allocations; host_kb_per_frame: the most Python
-    memory that a frame takes for a while.
+    cpu_share: of one core, at that pace. allocations_per_frame: the engine's own CUDA allocations; gpu_growth_kb: GPU
+    memory that was free before those frames and is not after them; host_kb_per_frame: the most Python memory that a
+    frame takes for a while. naive: two camera images to rows as in `naive`, of the same model in FP16.
     """
 
     model: str
     precision: str
     canvas: str
+    runtime: str
     frames: int
     gpu_graph_ms_p50: float
     gpu_graph_ms_p99: float
@@ -74,7 +77,9 @@ class EngineFigures:
     paced_detector_ms_p99: float
     cpu_share: float
     allocations_per_frame: float
+    gpu_growth_kb: float
     host_kb_per_frame: float
+    naive_ms_p50: float | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,6 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bag", type=Path, required=True, help="stereo recording with CameraInfo")
     parser.add_argument("--frames", type=int, default=5000, help="pairs for each figure (%(default)s)")
     parser.add_argument("--paced", type=int, default=600, help="pairs at 60 Hz (%(default)s)")
+    parser.add_argument("--naive", type=Path, help="plan of ultralytics' own float32 ONNX, for the baseline")
     parser.add_argument("--output", type=Path, help="JSON file to write, as docs/benchmarks/h200.json")
 
 
@@ -92,6 +98,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         pairs, calibration = read_pairs(args.bag)
         figures = [measure(path, pairs, calibration, args.frames, args.paced) for path in args.manifests]
+        if args.naive:
+            api = trt_api.load("tensorrt")
+            naive = _p(measure_naive(api, args.naive, pairs, min(args.frames, 1000)), 50)
+            figures = [replace(one, naive_ms_p50=naive) for one in figures]
         if args.output:
             write_report(args.output, figures)
     except (BagError, CalibrationError, EngineError, ManifestError, OSError) as error:
@@ -135,7 +145,9 @@ def measure(
         detect = _over(pairs, lambda pair: detector.detect(*pair))
         to_2d = _time(detect, frames)
         slow, cpu = _time_paced(detect, paced)
+        free = _free_kb()
         allocations, host_kb = _allocations(detect, min(frames, 200))
+        growth = free - _free_kb()
         detector.settings = in_space
         to_3d = _time(detect, frames)
     finally:
@@ -144,6 +156,7 @@ def measure(
         model=manifest.model,
         precision=manifest.precision,
         canvas=name,
+        runtime=f"{manifest.runtime.name} {manifest.runtime.version}",
         frames=frames,
         gpu_graph_ms_p50=_p(gpu.sum(axis=1), 50),
         gpu_graph_ms_p99=_p(gpu.sum(axis=1), 99),
@@ -162,6 +175,7 @@ def measure(
         paced_detector_ms_p99=_p(slow, 99),
         cpu_share=round(cpu, 3),
         allocations_per_frame=allocations,
+        gpu_growth_kb=growth,
         host_kb_per_frame=round(host_kb, 1),
     )
 
@@ -243,9 +257,13 @@ def _allocations(work: Callable[[int], object], count: int) -> tuple[float, floa
     return len(calls) / count, highest / 1e3
 
 
+def _free_kb() -> float:
+    return float(cuda.call(cuda.runtime().cudaMemGetInfo)) / 1e3
+
+
 @contextmanager
 def _counted_allocations() -> Iterator[list[str]]:
-    """Lists the name of each function of cuda-python that allocates, as it is called in the with-block."""
+    """Lists the name of each allocating function of the CUDA runtime that the engine calls in the with-block."""
     calls: list[str] = []
     cudart = cuda.runtime()
 
@@ -257,7 +275,7 @@ def _counted_allocations() -> Iterator[list[str]]:
         return call
 
     with ExitStack() as patches:
-        for name in ("cudaMalloc", "cudaMallocAsync", "cudaHostAlloc", "cudaMallocHost"):
+        for name in ("cudaMalloc", "cudaHostAlloc"):
             patches.enter_context(mock.patch.object(cudart, name, counted(name, getattr(cudart, name))))
         yield calls
 
@@ -293,7 +311,7 @@ def _table(figures: Sequence[EngineFigures]) -> Table:
         "model": "model", "precision": "precision", "canvas": "canvas", "gpu_graph_ms_p50": "GPU",
         "enqueue_ms_p50": "rows, no graph", "host_rows_ms_p50": "rows", "sleeping_ms_p50": "rows, asleep",
         "detector_ms_p50": "2D", "detector_ms_p99": "2D p99", "cones_ms_p50": "3D",
-        "paced_detector_ms_p99": "2D at 60 Hz p99", "cpu_share": "CPU",
+        "paced_detector_ms_p99": "2D at 60 Hz p99", "cpu_share": "CPU", "naive_ms_p50": "naive",
     }  # fmt: skip
     for title in columns.values():
         table.add_column(title)
