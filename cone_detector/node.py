@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
 from threading import Thread
 from time import monotonic
 
@@ -22,6 +23,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
+from cone_detector.adaptive import make_policy
 from cone_detector.engine.contract import Engine, EngineError
 from cone_detector.engine.manifest import ManifestError
 from cone_detector.paths import shared
@@ -29,7 +31,7 @@ from cone_detector.ros.diagnostics import Reporter, Snapshot
 from cone_detector.ros.malloc import keep_large_buffers
 from cone_detector.ros.parameters import NodeParameters
 from cone_detector.ros.qos import QUIET_PUBLISHER, RESULT_QOS
-from cone_detector.ros.session import Session, load_engine
+from cone_detector.ros.session import Loader, Session, load_engine
 from cone_detector.ros.statistics import Statistics
 from cone_detector.settings import SettingError, Settings
 
@@ -40,10 +42,14 @@ _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.
 class ConeDetectorNode(LifecycleNode):
     """Detects cones in stereo images. Raises SettingError where a parameter given at start is not allowed."""
 
-    def __init__(self) -> None:
+    def __init__(self, load: Loader = load_engine) -> None:
+        """load: where engines come from; a benchmark of the node brings its own."""
         super().__init__("cone_detector", automatically_declare_parameters_from_overrides=True)
+        self._load_engine = load
         self._session: Session | None = None
-        self._parameters_table = NodeParameters(self, lambda: self._session is not None, self._on_settings)
+        self._parameters_table = NodeParameters(
+            self, lambda: self._session is not None, self._check_settings, self._on_settings
+        )
         self._statistics = Statistics()
         self._reporter = Reporter()
         self.startup_fault = ""
@@ -72,7 +78,7 @@ class ConeDetectorNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         settings = self._parameters_table.settings
         try:
-            loaded = load_engine(settings)
+            loaded = self._load_engine(settings)
         except (EngineError, ManifestError) as error:
             self.startup_fault = str(error)
             self.get_logger().fatal(f"cannot configure: {error}")
@@ -108,6 +114,11 @@ class ConeDetectorNode(LifecycleNode):
         if self._session is None:
             raise RuntimeError("the node is not configured")
         return self._session
+
+    def _check_settings(self, settings: Settings) -> None:
+        """Raises SettingError where the engines in use lack a pass that the policy needs."""
+        if self._session is not None:
+            make_policy(settings, self._session.pipeline.detector.engine.manifests)
 
     def _on_settings(self, settings: Settings) -> None:
         if self._session is not None:
@@ -147,7 +158,7 @@ class ConeDetectorNode(LifecycleNode):
         """Loads engines in a thread; the future gets (engine and choice, None) or (None, what went wrong)."""
         result: tuple[tuple[Engine, str] | None, str]
         try:
-            result = load_engine(self._parameters_table.settings), ""
+            result = self._load_engine(self._parameters_table.settings), ""
         except Exception as error:  # whatever it is, whoever asked for the reload is told
             result = None, str(error)
         future.set_result(result)
@@ -200,14 +211,14 @@ class ConeDetectorNode(LifecycleNode):
         )
 
 
-def main(args: list[str] | None = None) -> int:
-    """Runs the node until SIGINT or SIGTERM; returns the process exit code."""
+def main(args: list[str] | None = None, make_node: Callable[[], ConeDetectorNode] = ConeDetectorNode) -> int:
+    """Runs the node until SIGINT or SIGTERM; returns the process exit code. make_node: what a benchmark replaces."""
     keep_large_buffers()
     rclpy.init(args=args)
     node: ConeDetectorNode | None = None
     code = 0
     try:
-        node = ConeDetectorNode()
+        node = make_node()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         if node.autostart and not node.start():

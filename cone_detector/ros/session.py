@@ -22,6 +22,9 @@ from cone_detector.settings import Settings
 
 PASSES = ("320", "640")
 
+# Loads what the settings ask for: the engine, and why it was chosen.
+Loader = Callable[[Settings], tuple[Engine, str]]
+
 
 def load_engine(settings: Settings) -> tuple[Engine, str]:
     """The engine that the settings ask for, warmed up, and why it was chosen. Raises EngineError or ManifestError."""
@@ -100,13 +103,20 @@ class Session:
         return self.calibration.reason
 
     def _detector(self, engine: Engine) -> StereoDetector:
-        detector = StereoDetector(engine, self._settings, self.calibration.locator)
-        detector.no_locator_reason = self.calibration.reason
+        detector = StereoDetector(engine, self._settings)
+        self._calibrate(detector)
         return detector
 
+    def _calibrate(self, detector: StereoDetector) -> None:
+        locator = self.calibration.locator
+        detector.locator, detector.no_locator_reason = locator, self.calibration.reason
+        if locator is not None:
+            calibration = locator.calibration
+            rows = calibration.size[1]
+            detector.pinhole = ((calibration.cy / rows, calibration.fy / rows),) * 2
+
     def _on_calibration(self) -> None:
-        detector = self.pipeline.detector
-        detector.locator, detector.no_locator_reason = self.calibration.locator, self.calibration.reason
+        self._calibrate(self.pipeline.detector)
         if self.calibration.reason:
             self._node.get_logger().warning(f"2D only: {self.calibration.reason}")
         else:
