@@ -4,7 +4,7 @@
 from dataclasses import replace
 
 import pytest
-from doubles import MANIFEST_320, MANIFEST_640
+from doubles import ALL_PASSES, MANIFEST_320, MANIFEST_640
 
 from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import Evaluation, Runtime, write_manifest
@@ -14,10 +14,10 @@ from cone_detector.settings import Settings
 PASSES = ("320", "640")
 
 
-def put(directory, stem: str, map50: float = 0.0, **changes) -> None:
-    """Writes the manifests of both passes of one engine."""
+def put(directory, stem: str, map50: float = 0.0, manifests=(MANIFEST_320, MANIFEST_640), **changes) -> None:
+    """Writes the manifests of all passes of one engine."""
     evaluation = Evaluation("val", map50, map50 / 2, "0" * 64) if map50 else None
-    for base in (MANIFEST_320, MANIFEST_640):
+    for base in manifests:
         manifest = replace(base, file=f"{stem}-{base.name}.onnx", evaluation=evaluation, **changes)
         write_manifest(directory / f"{stem}-{base.name}.json", manifest)
 
@@ -84,3 +84,27 @@ def test_named_manifests_replace_the_search(tmp_path):
     mixed = named | {"engine.manifest_640": str(tmp_path / "b-640.json")}
     with pytest.raises(EngineError, match="do not belong together"):
         choose_for(Settings(mixed), tmp_path, PASSES)
+
+
+FIXED = {"policy.name": "fixed_640"}
+BAND = {"policy.name": "band"}
+
+
+def test_the_band_comes_along_where_there_is_one_and_must_be_there_for_its_policy(tmp_path):
+    put(tmp_path, "plain", map50=0.9, model="plain")
+    put(tmp_path, "full", map50=0.5, model="full", manifests=ALL_PASSES)
+    assert choose_for(Settings(FIXED), tmp_path, PASSES).candidate.model == "plain"
+    chosen = choose_for(Settings(FIXED | {"engine.model": "full"}), tmp_path, PASSES).candidate
+    assert [path.name for path in chosen.paths] == ["full-320.json", "full-640.json", "full-band.json"]
+    assert choose_for(Settings(BAND), tmp_path, PASSES).candidate.model == "full"
+    with pytest.raises(EngineError, match="passes 320, 640, band"):
+        choose_for(Settings(BAND | {"engine.model": "plain"}), tmp_path, PASSES)
+
+
+def test_a_named_engine_must_name_the_band_for_its_policy(tmp_path):
+    put(tmp_path, "a", manifests=ALL_PASSES)
+    named = {f"engine.manifest_{name}": str(tmp_path / f"a-{name}.json") for name in PASSES}
+    with pytest.raises(EngineError, match=r"set engine\.manifest_band too"):
+        choose_for(Settings(BAND | named), tmp_path, PASSES)
+    named["engine.manifest_band"] = str(tmp_path / "a-band.json")
+    assert len(choose_for(Settings(BAND | named), tmp_path, PASSES).candidate.paths) == 3

@@ -17,9 +17,9 @@ _CUT_PX = 2.0
 def merge(whole: Rows, strip: Rows, tops: tuple[int, int], height: int, canvas_height: int) -> Rows:
     """Rows of both passes, each cone once, sorted by score.
 
-    whole: of the pass over the canvas. strip: of the pass over `height` canvas rows from `tops` on, left and right. Both
-    are in canvas pixels and free of doubles. Where both show a cone the strip's box holds, which looked closer. A box that
-    the strip's edge cut goes: the cone is larger than the box says.
+    whole: of the pass over the canvas. strip: of the pass over `height` canvas rows from `tops` on, left and right.
+    Both are in canvas pixels and free of doubles. Where both show a cone the strip's box holds, which looked closer. A
+    box that the strip's edge cut goes: the cone is larger than the box says.
     """
     return (
         _merge_side(whole[0], strip[0], tops[0], height, canvas_height),

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,15 @@ from numpy.typing import NDArray
 
 LOW, HIGH, BAND = "320", "640", "band"
 SIDES = ("left", "right")
+
+# The passes that each policy may run.
+PASSES_OF: Mapping[str, tuple[str, ...]] = {
+    "fixed_320": (LOW,),
+    "fixed_640": (HIGH,),
+    "cascade": (LOW, HIGH),
+    "band": (LOW, BAND),
+    "predictive": (LOW, HIGH, BAND),
+}
 
 # Rows of both images, each (N, 6) float32 of x1, y1, x2, y2 in canvas pixels, score, class, sorted by score.
 Rows = tuple[NDArray[np.float32], NDArray[np.float32]]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cone_detector.adaptive.band import BandPlacer
 from cone_detector.adaptive.evidence import Evidence, EvidenceReader
 from cone_detector.adaptive.motion import Motion
-from cone_detector.adaptive.passes import BAND, HIGH, LOW, NO_ROWS, Conditions, Rows, Sight, Step
+from cone_detector.adaptive.passes import BAND, HIGH, LOW, NO_ROWS, PASSES_OF, Conditions, Rows, Sight, Step
 from cone_detector.engine.manifest import REBUILD_COMMAND, Manifest
 from cone_detector.settings import SettingError, Settings
 
@@ -176,22 +176,13 @@ class Predictive:
         return (rows[:, 1] < top) | (rows[:, 3] > top + self._strip)
 
 
-_PASSES: Mapping[str, tuple[str, ...]] = {
-    "fixed_320": (LOW,),
-    "fixed_640": (HIGH,),
-    "cascade": (LOW, HIGH),
-    "band": (LOW, BAND),
-    "predictive": (LOW, HIGH, BAND),
-}
-
-
 def make_policy(settings: Settings, manifests: Mapping[str, Manifest]) -> Policy:
     """The policy that `policy.name` names, without any memory. manifests: of the passes at hand.
 
     Raises SettingError where a pass is missing that the policy needs.
     """
     name = settings["policy.name"]
-    needed = _PASSES[name]
+    needed = PASSES_OF[name]
     if missing := [each for each in needed if each not in manifests]:
         raise SettingError(
             f"policy.name is '{name}', which needs the engines {', '.join(needed)}, but {', '.join(missing)} is not "
@@ -211,4 +202,4 @@ def make_policy(settings: Settings, manifests: Mapping[str, Manifest]) -> Policy
 
 
 def _possible(manifests: Mapping[str, Manifest]) -> list[str]:
-    return [name for name, needed in _PASSES.items() if all(each in manifests for each in needed)]
+    return [name for name, needed in PASSES_OF.items() if all(each in manifests for each in needed)]

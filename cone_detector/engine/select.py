@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cone_detector.adaptive.passes import PASSES_OF
 from cone_detector.engine.contract import Engine, EngineError
 from cone_detector.engine.manifest import REBUILD_COMMAND, Manifest, ManifestError, read_manifest
 from cone_detector.settings import Settings
 
 RUNTIMES = ("auto", "tensorrt", "openvino")
+# Taken along where a model has them, so that the policy may change while the node runs.
+OPTIONAL_PASSES = ("band",)
 
 
 @dataclass(frozen=True)
@@ -53,24 +56,32 @@ def find_candidates(directory: Path, passes: Iterable[str]) -> tuple[list[Candid
     candidates = []
     for (runtime, model, precision), found in groups.items():
         if all(name in found for name in wanted):
-            evaluation = found[wanted[-1]][1].evaluation
-            paths = tuple(found[name][0] for name in wanted)
-            candidates.append(Candidate(runtime, model, precision, paths, evaluation.map50 if evaluation else 0.0))
+            extra = [name for name in OPTIONAL_PASSES if name in found and name not in wanted]
+            paths = tuple(found[name][0] for name in (*wanted, *extra))
+            evaluations = [found[name][1].evaluation for name in wanted]
+            map50 = max(evaluation.map50 if evaluation else 0.0 for evaluation in evaluations)
+            candidates.append(Candidate(runtime, model, precision, paths, map50))
     return candidates, faults
 
 
 def choose_for(settings: Settings, installed: Path, passes: Iterable[str]) -> Choice:
     """The engine that the settings ask for: named manifests, or a search of a folder (`installed` by default).
 
+    passes: names that all must be there, with those that the policy needs.
     Raises EngineError or ManifestError with what to do.
     """
-    named = [settings[f"engine.manifest_{name}"] for name in passes]
-    if all(named):
-        return _choose_named([Path(path).expanduser() for path in named])
-    if any(named):
-        raise EngineError("engine.manifest_320 and engine.manifest_640 go together: set both or neither")
+    passes = tuple(passes)
+    policy = settings["policy.name"]
+    wanted = (*passes, *(name for name in PASSES_OF[policy] if name not in passes))
+    named = {name: path for name in (*passes, *OPTIONAL_PASSES) if (path := settings[f"engine.manifest_{name}"])}
+    if named:
+        if not all(name in named for name in passes):
+            raise EngineError("engine.manifest_320 and engine.manifest_640 go together: set both or neither")
+        if missing := [name for name in wanted if name not in named]:
+            raise EngineError(f"policy.name is '{policy}': set engine.manifest_{missing[0]} too, or another policy")
+        return _choose_named([Path(path).expanduser() for path in named.values()])
     directory = Path(settings["engine.directory"]).expanduser() if settings["engine.directory"] else installed
-    return choose(directory, passes, settings["engine.runtime"], settings["engine.model"], settings["engine.precision"])
+    return choose(directory, wanted, settings["engine.runtime"], settings["engine.model"], settings["engine.precision"])
 
 
 def _choose_named(paths: list[Path]) -> Choice:
@@ -113,9 +124,9 @@ def choose(
                 reason += "; passed over: " + "; ".join(passed_over)
             return Choice(candidate, reason)
         passed_over.append(f"{candidate.runtime} {candidate.precision} {candidate.model}: {obstacle}")
-    wanted = f"runtime '{runtime}', model '{model or 'any'}', precision '{precision}', passes {', '.join(passes)}"
+    asked = f"runtime '{runtime}', model '{model or 'any'}', precision '{precision}', passes {', '.join(passes)}"
     found = "; ".join(passed_over) or "no engine file with a manifest"
-    raise EngineError(f"no engine in {directory} fits {wanted} ({found}): run `{REBUILD_COMMAND}`")
+    raise EngineError(f"no engine in {directory} fits {asked} ({found}): run `{REBUILD_COMMAND}`")
 
 
 def load(choice: Choice, slots: int, threads: int = 0) -> Engine:

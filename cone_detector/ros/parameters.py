@@ -50,12 +50,20 @@ class NodeParameters:
     The node must declare parameters from overrides by itself, so that a misspelt name is seen here.
     """
 
-    def __init__(self, node: Node, configured: Callable[[], bool], apply: Callable[[Settings], None]) -> None:
-        """Declares all parameters. configured: whether settings that are not live are in use. apply: gets changes.
+    def __init__(
+        self,
+        node: Node,
+        configured: Callable[[], bool],
+        check: Callable[[Settings], None],
+        apply: Callable[[Settings], None],
+    ) -> None:
+        """Declares all parameters. configured: whether settings that are not live are in use.
 
+        check: raises SettingError for a change that does not fit what is in use. apply: gets changes.
         Raises SettingError where a value given at start is not allowed.
         """
         self._configured = configured
+        self._check_use = check
         self._apply = apply
         self.unknown = _take_unknown(node)
         given = {name: node.get_parameter(name).value for name in BY_NAME if node.has_parameter(name)}
@@ -71,7 +79,7 @@ class NodeParameters:
         """Refuses what is out of range and what would have no effect now."""
         changes = _ours(parameters)
         try:
-            self.settings.changed(changes)
+            self._check_use(self.settings.changed(changes))
         except SettingError as error:
             return SetParametersResult(successful=False, reason=str(error))
         for name in changes:
