@@ -45,8 +45,8 @@ class NaiveDetector:
         self, left: NDArray[np.uint8], right: NDArray[np.uint8], confidence: float, iou: float
     ) -> tuple[NDArray[np.float32], ...]:
         """Rows (N, 6) of each image, in pixels of the square. left, right: BGR images."""
-        batch = np.stack([_square(image) for image in (left, right)])
-        batch = np.ascontiguousarray(batch[..., ::-1].transpose(0, 3, 1, 2)).astype(np.float32) / 255
+        squares = np.stack([_square(image) for image in (left, right)])
+        batch = np.ascontiguousarray(squares[..., ::-1].transpose(0, 3, 1, 2)).astype(np.float32) / 255
         output = np.empty(self._shapes[1], np.float32)
         self._stream.upload(self._memory[0], batch)
         if not self._context.execute_async_v3(int(self._stream.handle)):
