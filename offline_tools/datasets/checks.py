@@ -26,8 +26,8 @@ _SMALLEST_PIXELS = 2.0
 class Report:
     """The findings on one dataset.
 
-    images, boxes: counts a split; boxes by class name. faults: everything that is wrong. leaks: an image and its split, and
-    its copy or near copy in another split. heights: (N,) box heights in pixels of a 640 wide canvas.
+    images, boxes: counts a split; boxes by class name. faults: everything that is wrong. leaks: a split, an image of
+    it, another split, and the copy or near copy there. heights: (N,) box heights in pixels of a 640 wide canvas.
     """
 
     name: str
@@ -60,9 +60,9 @@ class Report:
             lines.append(f"{count} x {kind}")
             lines += [f"    {fault.path}  {fault.detail}".rstrip() for fault in examples]
         for splits_of, count in Counter((one, other) for one, _, other, _ in self.leaks).items():
-            examples = [(a, b) for one, a, other, b in self.leaks if (one, other) == splits_of][:_SHOWN]
+            pairs = [leak[1::2] for leak in self.leaks if leak[::2] == splits_of]
             lines.append(f"{count} x nearly the same picture in {' and '.join(splits_of)}: figures will flatter")
-            lines += [f"    {a}  {b}" for a, b in examples]
+            lines += [f"    {a}  {b}" for a, b in pairs[:_SHOWN]]
         lines.append("fit to train on" if self.clean else "NOT fit to train on")
         return "\n".join(lines)
 
