@@ -10,13 +10,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from cone_detector.adaptive.motion import follow
 from cone_detector.adaptive.passes import SIDES, Rows, Sight
 from cone_detector.settings import Settings
 
 Side = NDArray[np.float32]
 
-# A cone of the frame before is found again within its height and so many canvas pixels.
-_FOUND_PX = 6.0
 # A cone that ends so close to a side or the bottom of the canvas leaves the image.
 _LEAVING_PX = 12.0
 # Boxes of one class must be so many before their spacing says anything.
@@ -129,12 +128,9 @@ class EvidenceReader:
         if not len(earlier):
             return 0.0
         first, last, bottom = self._inside
-        staying = (earlier[:, 0] > first) & (earlier[:, 2] < last) & (earlier[:, 3] < bottom)
-        if not len(rows):
-            return float(np.count_nonzero(staying))
-        moved = np.abs(earlier[:, None, :4] - rows[None, :, :4]).max(axis=2)
-        reach = earlier[:, 3] - earlier[:, 1] + _FOUND_PX
-        return float(np.count_nonzero(staying & (moved.min(axis=1) > reach)))
+        lost = (earlier[:, 0] > first) & (earlier[:, 2] < last) & (earlier[:, 3] < bottom)
+        lost[follow(earlier, rows)[1]] = False
+        return float(np.count_nonzero(lost))
 
 
 _DISAGREEMENT = next(index for index, signal in enumerate(SIGNALS) if signal.name == "disagreement")

@@ -15,6 +15,16 @@ _VELOCITY_GAIN = np.float32(0.5)
 _LONGEST_UNSEEN = 30
 
 
+def follow(earlier: NDArray[np.float32], rows: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
+    """Which of the cones `rows` (M, 4+) were seen before, among `earlier` (N, 4+): (M,), and where there: one a hit."""
+    if not len(earlier) or not len(rows):
+        return np.zeros(len(rows), bool), np.empty(0, np.intp)
+    moved = np.abs(earlier[:, None, :4] - rows[None, :, :4]).max(axis=2)
+    nearest = moved.argmin(axis=0)
+    found = moved.min(axis=0) < rows[:, 3] - rows[:, 1] + _REACH_PX
+    return found, nearest[found]
+
+
 class Motion:
     """The known cones of one camera, with the speed of their boxes' sides in pixels a frame."""
 
@@ -37,14 +47,10 @@ class Motion:
         predicted = self.predict()
         speed = np.zeros((len(seen), 4), np.float32)
         missing = np.ones(len(predicted), bool)
-        if len(predicted) and len(seen):
-            off = np.abs(predicted[:, None, :4] - seen[None, :, :4]).max(axis=2)
-            nearest = off.argmin(axis=0)
-            found = off[nearest, np.arange(len(seen))] < seen[:, 3] - seen[:, 1] + _REACH_PX
-            before = nearest[found]
-            step = seen[found, :4] - self._rows[before, :4]
-            speed[found] = self._speed[before] + (step - self._speed[before]) * _VELOCITY_GAIN
-            missing[before] = False
+        found, before = follow(predicted, seen)
+        step = seen[found, :4] - self._rows[before, :4]
+        speed[found] = self._speed[before] + (step - self._speed[before]) * _VELOCITY_GAIN
+        missing[before] = False
         kept = missing & hidden & (self._unseen < _LONGEST_UNSEEN)
         self._rows = np.concatenate((seen, predicted[kept]))
         self._speed = np.concatenate((speed, self._speed[kept]))
