@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 
 from offline_tools.scenes.camera import Camera
+from offline_tools.scenes.canvas import Sprite
 from offline_tools.scenes.light import Light
-from offline_tools.scenes.sprites import Sprite, sprite
+from offline_tools.scenes.sprites import sprite
 
 ENVIRONMENTS = ("airfield", "parking", "circuit", "paddock")
 
