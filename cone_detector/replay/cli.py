@@ -11,6 +11,7 @@ from pathlib import Path
 from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import ManifestError
 from cone_detector.frames import FrameError
+from cone_detector.paths import shared
 from cone_detector.replay.bag_topics import BagError, StereoTopics
 from cone_detector.replay.compare import ReportError, print_comparison, read_report
 from cone_detector.replay.parameters import parse_parameters
@@ -67,6 +68,18 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _bench_node(options: argparse.Namespace) -> int:
+    from cone_detector.replay.bench_node import bench_node, write_node_figures
+
+    figures = bench_node(
+        options.bag, options.seconds, options.rate, options.latency_ms, options.queue_depth, options.logs
+    )
+    table = write_node_figures(figures, options.output)
+    print(table.read_text())
+    print(options.output, table, sep="\n")
+    return 0
+
+
 def _compare(options: argparse.Namespace) -> int:
     print_comparison(read_report(options.before), read_report(options.after))
     return 0
@@ -105,7 +118,20 @@ def _parser() -> argparse.ArgumentParser:
     compare.set_defaults(command=_compare)
     compare.add_argument("before", type=Path)
     compare.add_argument("after", type=Path)
+    _bench_options(commands)
     return parser
+
+
+def _bench_options(commands: argparse._SubParsersAction) -> None:
+    node = commands.add_parser("bench-node", help="the node at camera rate with a stand-in engine: loss, age, memory")
+    node.set_defaults(command=_bench_node)
+    node.add_argument("--bag", type=Path, default=shared("config") / "sample")
+    node.add_argument("--seconds", type=float, default=600.0)
+    node.add_argument("--rate", type=float, default=60.0)
+    node.add_argument("--latency-ms", type=float, default=1.0, help="of one pass of the stand-in engine")
+    node.add_argument("--queue-depth", type=int, default=1, help="the node's queue.depth")
+    node.add_argument("--output", type=Path, default=Path("docs/benchmarks/node_60hz.json"))
+    node.add_argument("--logs", type=Path, default=Path("replay_output"), help="folder of the processes' logs")
 
 
 if __name__ == "__main__":

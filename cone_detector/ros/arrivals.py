@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes the node's results as the rest of the car would, as cheaply as can be: undecoded, counted, with their age."""
+
+from __future__ import annotations
+
+import struct
+import time
+from functools import partial
+from threading import Thread
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.signals import SignalHandlerOptions
+from vision_msgs.msg import Detection2DArray, Detection3DArray
+
+TOPICS = {"detections/left": Detection2DArray, "detections/right": Detection2DArray, "cones": Detection3DArray}
+
+
+class Arrivals:
+    """age_ms: by topic, of each message that has arrived, from its stamp."""
+
+    def __init__(self) -> None:
+        """Starts ROS in this process; `close` ends it."""
+        self.age_ms: dict[str, list[float]] = {topic: [] for topic in TOPICS}
+        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+        self._node = Node("cone_arrivals")
+        for topic, kind in TOPICS.items():
+            take = partial(self._take, self.age_ms[topic])
+            self._node.create_subscription(kind, topic, take, QoSProfile(depth=500), raw=True)
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self._node)
+        self._thread = Thread(target=self._spin, name="arrivals", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends the thread and ROS."""
+        self._executor.shutdown()
+        self._thread.join()
+        self._node.destroy_node()
+        rclpy.try_shutdown()
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            return
+
+    @staticmethod
+    def _take(ages: list[float], raw: bytes) -> None:
+        # In CDR the header's sec and nanosec follow four bytes of encapsulation.
+        seconds, nanoseconds = struct.unpack_from("<iI", raw, 4)
+        ages.append((time.time_ns() - seconds * 10**9 - nanoseconds) / 1e6)
