@@ -84,68 +84,85 @@ class EvidenceReader:
 
     def __init__(self, settings: Settings, canvas: tuple[int, int]) -> None:
         """canvas: (width, height) in pixels."""
-        self._on = {signal.name for signal in SIGNALS if settings[f"policy.evidence.{signal.name}"]}
+        on = [signal for signal in SIGNALS if settings[f"policy.evidence.{signal.name}"]]
         limits = [settings[signal.limit] if signal.limit else 0 for signal in SIGNALS]
         # Values and limits change sign where less is worse, so that one comparison serves all.
         self._sign = np.array([[-1.0 if signal.below else 1.0] for signal in SIGNALS])
         self._limits = np.array(limits, np.float64)[:, None] * self._sign
-        self._inside = (_LEAVING_PX, canvas[0] - _LEAVING_PX, canvas[1] - _LEAVING_PX)
+        self._canvas = canvas
         self._ambiguous = (settings["policy.ambiguous_from"], settings["policy.ambiguous_to"])
-        measures: dict[str, Callable[[Side, Side, Side], float]] = {
-            "nothing_seen": lambda rows, faint, earlier: float(not len(rows)),
-            "mean_confidence": lambda rows, faint, earlier: float(np.add.reduce(rows[:, 4])) / len(rows),
-            "lowest_confidence": lambda rows, faint, earlier: float(rows[-1, 4]),
+        measures: dict[str, Callable[[Sight, Rows], tuple[float, float]]] = {
+            "nothing_seen": lambda sight, _: (float(not len(sight.rows[0])), float(not len(sight.rows[1]))),
+            "mean_confidence": _each(lambda rows: float(np.add.reduce(rows[:, 4])) / len(rows)),
+            "lowest_confidence": _each(lambda rows: float(rows[-1, 4])),
             "ambiguous": self._count_ambiguous,
-            "size_limit": lambda rows, faint, earlier: float(np.minimum.reduce(rows[:, 3] - rows[:, 1])),
-            "row_gap": _widest_gap,
+            "disagreement": _missing_cones,
+            "size_limit": _each(lambda rows: float(np.minimum.reduce(rows[:, 3] - rows[:, 1]))),
+            "row_gap": _each(_widest_gap),
             "lost_tracks": self._count_lost,
         }
-        self._measures = [
-            (index, measures[signal.name], signal.name in _NEED_CONES)
-            for index, signal in enumerate(SIGNALS)
-            if signal.name in self._on and signal.name in measures
-        ]
+        self._measures = [(SIGNALS.index(signal), measures[signal.name]) for signal in on]
 
     def read(self, sight: Sight, earlier: Rows) -> Evidence:
         """The evidence of one frame. earlier: rows that were reported of the frame before."""
         values = np.full((len(SIGNALS), 2), np.nan)
-        for side in (0, 1):
-            rows, faint, before = sight.rows[side], sight.faint[side], earlier[side]
-            for index, measure, needs_cones in self._measures:
-                if len(rows) or not needs_cones:
-                    values[index, side] = measure(rows, faint, before)
-        if "disagreement" in self._on:
-            left, right = map(len, sight.rows)
-            values[_DISAGREEMENT] = max(right - left, 0), max(left - right, 0)
+        for index, measure in self._measures:
+            values[index] = measure(sight, earlier)
         return Evidence(values, values * self._sign > self._limits)
 
-    def _count_ambiguous(self, rows: Side, faint: Side, earlier: Side) -> float:
+    def _count_ambiguous(self, sight: Sight, _: Rows) -> tuple[float, float]:
         low, high = self._ambiguous
-        return float(np.count_nonzero(rows[:, 4] <= high) + np.count_nonzero(faint[:, 4] >= low))
+        left, right = (
+            float(np.count_nonzero(rows[:, 4] <= high) + np.count_nonzero(faint[:, 4] >= low))
+            for rows, faint in zip(sight.rows, sight.faint, strict=True)
+        )
+        return left, right
 
-    def _count_lost(self, rows: Side, faint: Side, earlier: Side) -> float:
+    def _count_lost(self, sight: Sight, earlier: Rows) -> tuple[float, float]:
         """Cones of the frame before that this one misses, though they have not left the image."""
-        if not len(earlier):
-            return 0.0
-        first, last, bottom = self._inside
-        lost = (earlier[:, 0] > first) & (earlier[:, 2] < last) & (earlier[:, 3] < bottom)
-        lost[follow(earlier, rows)[1]] = False
-        return float(np.count_nonzero(lost))
+        width, height = self._canvas
+        # Both eyes at once: the right one is moved aside, out of the left one's reach.
+        before, border = _side_by_side(earlier, 2 * width)
+        first = np.arange(len(before)) >= border
+        x = before[:, :4:2] - first[:, None] * np.float32(2 * width)
+        lost = (x[:, 0] > _LEAVING_PX) & (x[:, 1] < width - _LEAVING_PX) & (before[:, 3] < height - _LEAVING_PX)
+        lost[follow(before, _side_by_side(sight.rows, 2 * width)[0])[1]] = False
+        return float(np.count_nonzero(lost[:border])), float(np.count_nonzero(lost[border:]))
 
 
-_DISAGREEMENT = next(index for index, signal in enumerate(SIGNALS) if signal.name == "disagreement")
-_NEED_CONES = frozenset({"mean_confidence", "lowest_confidence", "size_limit", "row_gap"})
+def _each(measure: Callable[[Side], float]) -> Callable[[Sight, Rows], tuple[float, float]]:
+    """The measure of each image's rows; NaN where there are none."""
+
+    def both(sight: Sight, _: Rows) -> tuple[float, float]:
+        left, right = sight.rows
+        return measure(left) if len(left) else np.nan, measure(right) if len(right) else np.nan
+
+    return both
 
 
-def _widest_gap(rows: Side, faint: Side, earlier: Side) -> float:
+def _missing_cones(sight: Sight, _: Rows) -> tuple[float, float]:
+    """By how many cones each image falls short of the other."""
+    more = len(sight.rows[1]) - len(sight.rows[0])
+    return float(max(more, 0)), float(max(-more, 0))
+
+
+def _side_by_side(rows: Rows, aside: float) -> tuple[Side, int]:
+    """Rows of both images, the right ones moved by `aside` pixels to the right, and how many are left ones."""
+    joined = np.concatenate(rows)
+    joined[len(rows[0]) :, :4:2] += np.float32(aside)
+    return joined, len(rows[0])
+
+
+def _widest_gap(rows: Side) -> float:
     """The widest step in distance between neighbours of one class, over their median step; 0 where too few are seen.
 
     Distance goes with one over the box's height, so evenly spaced cones make even steps of that.
     """
-    depth = 1.0 / np.maximum(rows[:, 3] - rows[:, 1], 1.0)
-    order = np.lexsort((depth, rows[:, 5]))
-    step = np.diff(depth[order])
-    step = step[np.diff(rows[order, 5]) == 0]
+    # Below 1 for boxes higher than a pixel: class and depth sort as one number.
+    key = rows[:, 5] + 0.999 / np.maximum(rows[:, 3] - rows[:, 1], 1.0)
+    key.sort()
+    label = np.floor(key)
+    step = (key[1:] - key[:-1])[label[1:] == label[:-1]]
     if len(step) < _ROW_OF_CONES - 1:
         return 0.0
     step.sort()

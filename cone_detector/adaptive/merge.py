@@ -39,20 +39,18 @@ def _merge_side(
         cut |= strip[:, 3] > top + height - _CUT_PX
     if not len(whole):
         return strip[~cut]
-    shared, areas, others = _overlaps(whole, strip)
-    iou = shared / (areas[:, None] + others - shared)
-    replaced = ((iou > _SAME_IOU) & ~cut).any(axis=1)
-    rows = np.concatenate((whole[~replaced], strip[~cut]))
-    return rows[np.argsort(-rows[:, 4], kind="stable")]
+    rows = np.concatenate((whole[~(_same(whole, strip) & ~cut).any(axis=1)], strip[~cut]))
+    return rows[(-rows[:, 4]).argsort(kind="stable")]
 
 
-def _overlaps(
-    a: NDArray[np.float32], b: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Shared areas (N, M) of boxes (N, 4+) and (M, 4+), and the boxes' own areas (N,) and (M,)."""
-    sides = np.minimum(a[:, None, 2:4], b[None, :, 2:4]) - np.maximum(a[:, None, :2], b[None, :, :2])
-    np.maximum(sides, 0, out=sides)
-    return sides[..., 0] * sides[..., 1], _areas(a), _areas(b)
+def _same(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(N, M), which boxes (N, 4+) and (M, 4+) are of one cone."""
+    # One outer operation a side of the box: several times faster than broadcasting (N, M, 2) at these sizes.
+    width = np.minimum.outer(a[:, 2], b[:, 2]) - np.maximum.outer(a[:, 0], b[:, 0])
+    height = np.minimum.outer(a[:, 3], b[:, 3]) - np.maximum.outer(a[:, 1], b[:, 1])
+    shared = np.maximum(width, 0) * np.maximum(height, 0)
+    either = np.add.outer(_areas(a), _areas(b)) - shared
+    return shared > _SAME_IOU * either
 
 
 def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:

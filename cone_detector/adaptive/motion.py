@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from cone_detector.adaptive.passes import NO_ROWS
 
-# A cone is taken for the same where no side of its box moved by more than its height and so many canvas pixels.
+# A cone is taken for the same where its base moved by no more than its height and so many canvas pixels.
 _REACH_PX = 6.0
 _VELOCITY_GAIN = np.float32(0.5)
 # Frames after which a cone that no pass could see is no longer believed in.
@@ -19,7 +19,8 @@ def follow(earlier: NDArray[np.float32], rows: NDArray[np.float32]) -> tuple[NDA
     """Which of the cones `rows` (M, 4+) were seen before, among `earlier` (N, 4+): (M,), and where there: one a hit."""
     if not len(earlier) or not len(rows):
         return np.zeros(len(rows), bool), np.empty(0, np.intp)
-    moved = np.abs(earlier[:, None, :4] - rows[None, :, :4]).max(axis=2)
+    aside = np.subtract.outer(earlier[:, 0] + earlier[:, 2], rows[:, 0] + rows[:, 2]) / 2
+    moved = np.maximum(np.abs(aside), np.abs(np.subtract.outer(earlier[:, 3], rows[:, 3])))
     nearest = moved.argmin(axis=0)
     found = moved.min(axis=0) < rows[:, 3] - rows[:, 1] + _REACH_PX
     return found, nearest[found]
