@@ -27,7 +27,9 @@ KEY := $(shell { echo "$(VERSION) $(RUNTIME_REQUIREMENTS)"; cat $(REQ)/*.txt $(R
   find cone_detector/interfaces -type f -not -name '*.pyc' | sort | xargs cat; } | sha256sum | cut -c 1-16)
 RUNTIME := $(VENV)/.stamps/runtime-$(KEY)
 TESTS := $(VENV)/.stamps/test-$(KEY)
-OFFLINE := $(VENV)/.stamps/offline-$(KEY)
+# Training needs other versions of some packages, and gigabytes: an environment of its own.
+OFFLINE_VENV := .venv-offline
+OFFLINE := $(OFFLINE_VENV)/.stamps/offline-$(KEY)
 
 .PHONY: help demo test lint engines offline reference clean
 
@@ -35,7 +37,7 @@ help:
 	@echo "make demo [BAG=path]   run the real node on a stereo bag and show what it found"
 	@echo "make test              lint, type check and run every test"
 	@echo "make lint              ruff and mypy only"
-	@echo "make engines           rebuild the engines that do not fit this machine"
+	@echo "make engines FRAMES=folder   rebuild the TensorRT engines that do not fit this machine, tried on these images"
 	@echo "make reference         write docs/reference.md from the code"
 	@echo "make offline           install the offline tools (training, export, quantization; several GB)"
 	@echo "make clean             remove the environment and everything built"
@@ -52,7 +54,7 @@ lint: $(TESTS)
 	$(PY) -m mypy
 
 engines: $(RUNTIME)
-	$(PY) -m offline_tools.cli build
+	$(PY) -m offline_tools.cli build $(if $(FRAMES),--frames "$(FRAMES)")
 
 offline: $(OFFLINE)
 
@@ -75,12 +77,14 @@ $(TESTS): $(RUNTIME)
 	$(PIP) install --quiet -r $(REQ)/test.txt
 	@touch $@
 
-$(OFFLINE): $(RUNTIME)
-	$(PIP) install -r $(REQ)/offline.txt
-	@touch $@
+$(OFFLINE):
+	$(PYTHON) -m venv $(OFFLINE_VENV)
+	$(OFFLINE_VENV)/bin/python -m pip --disable-pip-version-check --no-input install -r $(REQ)/offline.txt
+	$(OFFLINE_VENV)/bin/python -m pip --disable-pip-version-check --no-input install --quiet --no-deps --no-build-isolation --editable .
+	@mkdir -p $(@D) && touch $@
 
 reference: $(RUNTIME)
 	$(PY) -m cone_detector.ros.reference > docs/reference.md
 
 clean:
-	rm -rf $(VENV) build dist install log demo_output replay_output *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OFFLINE_VENV) build dist install log demo_output replay_output *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
