@@ -50,9 +50,10 @@ def build_plan(
     """
     messages: list[str] = []
     logger = api.logger(messages)
-    builder = api.trt.Builder(logger)
-    if builder is None:
-        raise BuildError(f"{api.name} {api.version} does not start: {logger.last_error}")
+    try:
+        builder = api.trt.Builder(logger)
+    except TypeError as error:  # what its binding makes of a library that finds no GPU
+        raise BuildError(f"{api.name} {api.version} does not start: {logger.last_error}") from error
     network = api.create_network(builder)
     parser = api.trt.OnnxParser(network, logger)
     if not parser.parse(expand(onnx.load(onnx_file)).SerializeToString()):
