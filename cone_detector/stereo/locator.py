@@ -44,9 +44,7 @@ class StereoLocator:
         calibration.check_size("right", right_frame.size)
         if not len(left) or not len(right):
             return Cones.empty()
-        if calibration.rectifiers:
-            left = replace(left, xyxy=calibration.rectifiers[0].rectify_boxes(left.xyxy))
-            right = replace(right, xyxy=calibration.rectifiers[1].rectify_boxes(right.xyxy))
+        left, right = self._rectified(left, 0), self._rectified(right, 1)
         gates = _gates(settings, calibration)
         rows, columns = match(left, right, calibration, gates)
         if not len(rows):
@@ -65,6 +63,13 @@ class StereoLocator:
         disparity, sigma, edges = disparity[kept], sigma[kept], edges[kept]
         position, covariance = triangulate(left_boxes, right_boxes, label, disparity, sigma, calibration, edges)
         return Cones(position, covariance, score[kept], label, disparity, sigma, rows[kept], columns[kept])
+
+    def _rectified(self, found: Detections, side: int) -> Detections:
+        """Boxes on the rectified image, from its first pixel's centre as CameraInfo counts, not from its edge."""
+        boxes = found.xyxy - np.float32(0.5)
+        if self.calibration.rectifiers:
+            boxes = self.calibration.rectifiers[side].rectify_boxes(boxes)
+        return replace(found, xyxy=boxes)
 
     def _disparity(
         self,

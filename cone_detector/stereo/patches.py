@@ -50,7 +50,9 @@ class PatchGrid:
         x, y = (points[: self._count].reshape(self._count, -1) for points in (self._x, self._y))
         if rectifier is not None:
             x, y = rectifier.to_raw(x, y)
-        values = cv2.remap(frame.pixels, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        # Places in 1/32 pixel: their rounding averages out over a patch, and remap takes them in half the time.
+        whole, part = cv2.convertMaps(x, y, cv2.CV_16SC2)
+        values = cv2.remap(frame.pixels, whole, part, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         # The order of red and blue does not matter, as long as both images have the same.
         if values.ndim == 3:
             values = cv2.cvtColor(values, cv2.COLOR_BGR2GRAY if values.shape[2] == 3 else cv2.COLOR_BGRA2GRAY)
