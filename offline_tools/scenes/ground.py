@@ -153,9 +153,14 @@ def render_ground(view: GroundView, ground: Ground, markings: Markings, light: L
         ("tyre", linear((26, 26, 27)), 0.55), ("paint", ground.paint, 0.9),
     ):  # fmt: skip
         if name in layers:
-            worn = np.clip(1.0 + wear, 0.2, 1.1) if name in ("paint", "tyre") else 1.0
-            mask = np.minimum(layers[name] * worn * np.float32(strength), 1.0)[..., None]
-            albedo += mask * (target * np.exp(0.4 * grain)[..., None] - albedo)
+            mask = layers[name] * np.float32(strength)
+            if name in ("paint", "tyre"):
+                mask *= np.clip(1.0 + wear, 0.2, 1.1)
+            # Markings cover little of the ground: only their pixels are touched.
+            hit = np.nonzero(mask)
+            share = np.minimum(mask[hit], 1.0)[:, None]
+            below = albedo[hit]
+            albedo[hit] = below + share * (target * np.exp(0.4 * grain[hit])[:, None] - below)
     _blend_verge(view, ground, albedo)
     return _light(view, ground, light, albedo, layers)
 
@@ -195,7 +200,6 @@ def _light(
     # Tall neighbours hide part of the sky in their own shadow.
     ambient *= 1.0 - 0.25 * blocked
     radiance = albedo * (ambient[..., None] * sky + (1.0 - blocked)[..., None] * direct)
-    sheen, power = 0.25, 18.0
     water = None
     if light.wetness:
         water = np.full(view.x.shape, light.wetness * 0.55, np.float32)
@@ -207,13 +211,15 @@ def _light(
         radiance *= (1.0 - 0.55 * water)[..., None]
     if direct.any():
         rays = view.rays[view.top :]
-        norm = np.sqrt((rays * rays).sum(axis=2))
-        mirror = (
-            rays[..., 0] * np.float32(light.sun_direction[0])
-            + rays[..., 1] * np.float32(light.sun_direction[1])
-            - rays[..., 2] * np.float32(light.sun_direction[2])
-        ) / norm
-        glare = np.maximum(mirror, 0.0) ** power * np.float32(sheen) * (1.0 - blocked)
+        upward = (light.sun_direction * [1, 1, -1]).astype(np.float32)
+        mirror = cv2.transform(rays, upward[None, :]) / cv2.magnitude(
+            cv2.magnitude(rays[..., 0], rays[..., 1]), rays[..., 2]
+        )
+        # The 16th power, as squares.
+        glare = np.maximum(mirror, 0.0)
+        for _ in range(4):
+            glare *= glare
+        glare *= np.float32(0.25) * (1.0 - blocked)
         radiance += glare[..., None] * (light.sun * 0.5).astype(np.float32)
     if water is not None:
         grazing = np.clip(view.distance / np.float32(view.camera.position[2]), 1, 60)

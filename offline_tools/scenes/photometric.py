@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -148,18 +149,23 @@ def _tone(light: np.ndarray, sensor: Sensor) -> np.ndarray:
     return table.astype(np.float32)[index.astype(np.int16)]
 
 
+_SLACK = 512
+
+
+@lru_cache(maxsize=2)
+def _noise_bank(height: int, width: int) -> np.ndarray:
+    """A field of normal deviates larger than the picture: windows of it cost nothing and look independent."""
+    return np.random.default_rng(5).standard_normal((height + _SLACK, width + _SLACK), dtype=np.float32)
+
+
 def _noise(coded: np.ndarray, sensor: Sensor, rng: np.random.Generator) -> np.ndarray:
     height, width = coded.shape[:2]
-    # One large field is drawn and read at random offsets: cheaper than new normal deviates, as good to the eye.
-    field = rng.standard_normal((256, 1024), dtype=np.float32)
-    rows = np.resize(np.arange(256), height + 3)
-    columns = np.resize(np.arange(1024), width + 3)
-    rng.shuffle(rows)
-    shift = rng.integers(0, 1024, 4)
-    grey = field[rows[:height, None], (columns[:width] + shift[0]) % 1024]
-    colour = np.stack(
-        [field[rows[i : height + i, None], (columns[:width] + shift[i + 1]) % 1024] for i in range(3)], axis=-1
-    )
+    bank = _noise_bank(height, width)
+    planes = [
+        bank[top : top + height, left : left + width]
+        for top, left in zip(rng.integers(0, _SLACK, 4), rng.integers(0, _SLACK, 4), strict=True)
+    ]
+    grey, colour = planes[0], cv2.merge(planes[1:])
     strength = np.float32(sensor.noise) * (0.55 + 0.9 * np.sqrt(np.clip(1.0 - coded / 300.0, 0, 1)))
     return strength * (np.float32(0.8) * grey[..., None] + np.float32(0.5) * colour)
 

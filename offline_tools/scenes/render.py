@@ -59,7 +59,9 @@ def render_view(
     view = GroundView(camera)
     image = np.empty((camera.intrinsics.height, camera.intrinsics.width, 3), np.float32)
     horizon = min(view.top + int((~view.is_ground).any(axis=1).sum()) + 1, len(image))
-    image[:horizon] = render_sky(view.rays[:horizon], light, scene.ground.seed)
+    # The sky is smooth: every second pixel is enough, and four times cheaper.
+    coarse = render_sky(view.rays[: horizon + 1 : 2, ::2], light, scene.ground.seed)
+    image[:horizon] = cv2.resize(coarse, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)[:horizon, : image.shape[1]]
     parts = scene.car.placed(*car_pose) if scene.car is not None else ()
     ground = render_ground(view, scene.ground, with_car_shadow(scene.markings, parts, light), light)
     mixed = slice(0, max(horizon - view.top, 0))
