@@ -80,6 +80,25 @@ def _bench_node(options: argparse.Namespace) -> int:
     return 0
 
 
+def _bench_cpu(options: argparse.Namespace) -> int:
+    from cone_detector.replay.bench_cpu import CpuPlan, bench_cpu
+    from cone_detector.replay.report import write_json
+
+    plan = CpuPlan(
+        options.bag,
+        parse_parameters(options.param),
+        options.python,
+        options.weights,
+        options.data,
+        options.rounds,
+        options.pairs,
+    )
+    figures = bench_cpu(plan)
+    write_json(options.output, figures)
+    print(options.output.read_text())
+    return 0
+
+
 def _compare(options: argparse.Namespace) -> int:
     print_comparison(read_report(options.before), read_report(options.after))
     return 0
@@ -132,6 +151,16 @@ def _bench_options(commands: argparse._SubParsersAction) -> None:
     node.add_argument("--queue-depth", type=int, default=1, help="the node's queue.depth")
     node.add_argument("--output", type=Path, default=Path("docs/benchmarks/node_60hz.json"))
     node.add_argument("--logs", type=Path, default=Path("replay_output"), help="folder of the processes' logs")
+    cpu = commands.add_parser("bench-cpu", help="the pipeline on a CPU against bare inference and ultralytics")
+    cpu.set_defaults(command=_bench_cpu)
+    cpu.add_argument("--bag", type=Path, default=shared("config") / "sample")
+    cpu.add_argument("--python", type=Path, required=True, help="Python of an environment with ultralytics")
+    cpu.add_argument("--weights", type=Path, required=True, help=".pt of the model that the engine was made from")
+    cpu.add_argument("--data", type=Path, required=True, help="data.yaml that ultralytics calibrates its INT8 with")
+    cpu.add_argument("--rounds", type=int, default=60, help="turns of four pairs for each")
+    cpu.add_argument("--pairs", type=int, default=24, help="pairs of the bag to use")
+    cpu.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the detector")
+    cpu.add_argument("--output", type=Path, default=Path("docs/benchmarks/cpu_pipeline.json"))
 
 
 if __name__ == "__main__":

@@ -11,22 +11,18 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import TypeVar
 
-from cone_detector.detector import Locator, StereoDetector, StereoResult
-from cone_detector.engine.select import choose_for, load
+from cone_detector.detector import StereoDetector, StereoResult
 from cone_detector.frames import Frame
-from cone_detector.pairing import LEFT, RIGHT, Slot, slots_needed
-from cone_detector.paths import shared
+from cone_detector.pairing import LEFT, RIGHT, Slot
 from cone_detector.pipeline import Pipeline
 from cone_detector.replay.bag_topics import StereoTopics
 from cone_detector.replay.bags import StereoBag
-from cone_detector.replay.records import Recording, engine_text, record_of
+from cone_detector.replay.loading import load_detector
+from cone_detector.replay.records import Recording, record_of
 from cone_detector.settings import Settings, Value
-from cone_detector.stereo.calibration import CalibrationError, CameraModel, StereoCalibration
-from cone_detector.stereo.locator import StereoLocator
 
 T = TypeVar("T")
 
-PASSES = ("320", "640")
 
 # Pairs that run before the clock starts: first touches of memory and caches.
 _WARM_UP = 3
@@ -43,17 +39,7 @@ def run_direct(
     """
     settings = Settings(changes)
     with StereoBag(path, topics) as bag:
-        choice = choose_for(settings, shared("engines"), PASSES)
-        engine = load(choice, slots_needed(settings["queue.depth"]), settings["engine.threads"])
-        detector = StereoDetector(engine, settings)
-        notes = [f"engine: {choice.reason}"]
-        try:
-            detector.locator = _locator(bag, settings)
-        except CalibrationError as error:
-            detector.no_locator_reason = str(error)
-            notes.append(f"no cones in space: {error}")
-        candidate = choice.candidate
-        name = engine_text(candidate.model, candidate.precision, candidate.runtime, engine.device)
+        detector, name, notes = load_detector(bag, settings)
         rate = (rate_hz or bag.rate_hz() or 30.0) if at_rate else 0.0
         mode = "direct, paced" if at_rate else "direct, back to back"
         recording = Recording(mode, str(path), rate, name, dict(changes), notes=notes)
@@ -62,16 +48,6 @@ def run_direct(
         finally:
             detector.close()
     return recording
-
-
-def _locator(bag: StereoBag, settings: Settings) -> Locator:
-    """The locator for the bag's CameraInfo. Raises CalibrationError."""
-    models = [None if info is None else CameraModel((info.width, info.height), info.p, info.k, info.d, info.r,
-              info.distortion_model) for info in bag.infos()]  # fmt: skip
-    left, right = models
-    if left is None or right is None:
-        raise CalibrationError("the bag has no CameraInfo of both cameras")
-    return StereoLocator(StereoCalibration.from_cameras(left, right, settings["stereo.rectify"]), settings)
 
 
 def back_to_back(bag: StereoBag, detector: StereoDetector, recording: Recording, seconds: float) -> None:
