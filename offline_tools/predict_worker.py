@@ -2,9 +2,9 @@
 """Ultralytics' own prediction on stereo pairs, timed on request: the other side of `cone-replay bench-cpu`.
 
 Reads lines of "name number" from standard input and answers each with the milliseconds that `predict` took on that
-pair, one JSON object a line. name: `ultralytics`, the .pt as it is; `ultralytics_all_cores`, the same with PyTorch on all
-cores, where ultralytics leaves one free; `ultralytics_openvino_int8`, ultralytics' own OpenVINO INT8 export of it, at the
-canvas that `predict` gives 16:9 images, for the batch of two.
+pair, one JSON object a line. Names: `ultralytics`, the .pt as it is; `ultralytics_all_cores`, the same with PyTorch on
+all cores, where ultralytics leaves one free; `ultralytics_openvino_int8`, ultralytics' own OpenVINO INT8 export of it,
+at the canvas that `predict` gives 16:9 images, for the batch of two.
 """
 
 from __future__ import annotations
