@@ -109,6 +109,7 @@ def _runtime(gpu: FakeGpu) -> Any:
         "cudaFreeHost": gpu.free,
         "cudaMalloc": gpu.allocate,
         "cudaFree": gpu.free,
+        "cudaMemGetInfo": lambda: 8_000_000_000,
         "cudaStreamCreateWithFlags": lambda flags: 7,
         "cudaStreamDestroy": lambda stream: None,
         "cudaStreamSynchronize": lambda stream: None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import logging
 import os
 import shutil
 import tempfile
@@ -64,6 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carries the command out. Returns the exit code: 0 where every plan fits in the end."""
     console = Console()
+    # TensorRT warns of each layer that it treats in an unusual way, by the hundred; errors come with the exception.
+    logging.getLogger(trt_api.__name__).setLevel(logging.CRITICAL)
     options = Options(args.engines, args.output or args.engines, args.frames, args.level, args.count)
     try:
         api = _installed(args.runtime)

@@ -15,6 +15,7 @@ import onnx
 from cone_detector.engine import trt_api
 from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import Precision
+from offline_tools.build.half import to_half
 from offline_tools.build.layers import Layer, from_build_log, from_inspector
 from offline_tools.onnx_files import expand
 
@@ -56,7 +57,9 @@ def build_plan(
         raise BuildError(f"{api.name} {api.version} does not start: {logger.last_error}") from error
     network = api.create_network(builder)
     parser = api.trt.OnnxParser(network, logger)
-    if not parser.parse(expand(onnx.load(onnx_file)).SerializeToString()):
+    model = onnx.load(onnx_file)
+    model = to_half(model) if api.strongly_typed else expand(model)
+    if not parser.parse(model.SerializeToString()):
         errors = "; ".join(str(parser.get_error(index)) for index in range(parser.num_errors))
         raise BuildError(f"{api.name} {api.version} cannot parse {onnx_file}: {errors}")
     config = builder.create_builder_config()
