@@ -73,6 +73,7 @@ class Pairer:
         self._halves: list[Slot] = []
         self._ready: deque[Slot] = deque()
         self._newest = [-1, -1]
+        self._retired = False
         self._condition = threading.Condition()
 
     def place(self, side: int, stamp_ns: int, arrival_ns: int, payload: Any = None) -> Slot:
@@ -116,9 +117,10 @@ class Pairer:
                 self._recycle(slot)
 
     def take(self, timeout_s: float | None = None) -> Slot | None:
-        """The next complete pair, oldest first; None where none came in time. Give it back with `release`."""
+        """The next complete pair, oldest first; None where none came in time, or none will. Give it back: `release`."""
         with self._condition:
-            if not self._condition.wait_for(lambda: self._ready, timeout_s):
+            self._condition.wait_for(lambda: self._ready or self._retired, timeout_s)
+            if not self._ready:
                 return None
             self.counts.taken += 1
             return self._ready.popleft()
@@ -128,12 +130,14 @@ class Pairer:
         with self._condition:
             self._recycle(slot)
 
-    def pending(self) -> list[Slot]:
-        """Slots with waiting halves and pairs, oldest first; they leave this pairer (for a swap of engines)."""
+    def retire(self) -> list[Slot]:
+        """Slots with waiting halves and pairs, oldest first, for another pairer to go on with; wakes the consumer."""
         with self._condition:
             slots = [*self._ready, *self._halves]
             self._ready.clear()
             self._halves.clear()
+            self._retired = True
+            self._condition.notify()
             return slots
 
     def _partner(self, side: int, stamp_ns: int) -> Slot | None:

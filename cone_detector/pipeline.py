@@ -76,7 +76,7 @@ class Pipeline:
             self._pairer.counts = old.counts
             waiting = [
                 (slot.stamp_ns[side], slot.arrival_ns[side], side, slot.payload[side])
-                for slot in old.pending()
+                for slot in old.retire()
                 for side in (0, 1)
                 if slot.filled[side]
             ]

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images pair by stamp within the tolerance; memory is bounded; whatever is lost is counted."""
 
+import threading
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,10 +107,20 @@ def test_slots_are_neither_lost_nor_shared(events):
         if take and (slot := pairer.take(0)) is not None:
             taken += 1
             pairer.release(slot)
-    waiting = pairer.pending()
+    waiting = pairer.retire()
     counts = pairer.counts
     halves = [slot for slot in waiting if not slot.complete]
     pairs = len(waiting) - len(halves)
     assert counts.paired == taken + pairs + counts.dropped
     assert sum(counts.received) == 2 * counts.paired + sum(counts.unpaired) + len(halves)
     assert len(waiting) <= slots_needed(2)
+
+
+def test_a_retired_pairer_lets_its_consumer_go_at_once():
+    pairer = Pairer(0)
+    taken = []
+    consumer = threading.Thread(target=lambda: taken.append(pairer.take()))
+    consumer.start()
+    pairer.retire()
+    consumer.join(10)
+    assert taken == [None]
