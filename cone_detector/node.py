@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from threading import Thread
 from time import monotonic
@@ -76,21 +77,10 @@ class ConeDetectorNode(LifecycleNode):
         return self.trigger_configure() == _SUCCESS and self.trigger_activate() == _SUCCESS
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        settings = self._parameters_table.settings
-        try:
-            loaded = self._load_engine(settings)
-        except (EngineError, ManifestError) as error:
-            self.startup_fault = str(error)
-            self.get_logger().fatal(f"cannot configure: {error}")
-            return _FAILURE
-        self.startup_fault = ""
-        self._session = Session(self, settings, self._statistics, loaded, self._look_at_publishers)
-        self._log_engine(loaded)
-        return super().on_configure(state)
+        return super().on_configure(state) if self._attempt(self._configure) else _FAILURE
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._current().open()
-        return super().on_activate(state)
+        return super().on_activate(state) if self._attempt(self._current().open) else _FAILURE
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._current().close()
@@ -109,6 +99,31 @@ class ConeDetectorNode(LifecycleNode):
         session, self._session = self._session, None
         if session is not None:
             session.end()
+
+    def _attempt(self, step: Callable[[], None]) -> bool:
+        """Whether `step` succeeded. Where not, why is logged and kept: rclpy drops what a transition raises."""
+        try:
+            step()
+        except (EngineError, ManifestError, SettingError) as error:
+            self.startup_fault = str(error)
+        except Exception as error:
+            self.get_logger().error(traceback.format_exc())
+            self.startup_fault = " ".join(f"{type(error).__name__}: {error}".split())
+        else:
+            self.startup_fault = ""
+            return True
+        self.get_logger().fatal(f"cannot start: {self.startup_fault}")
+        return False
+
+    def _configure(self) -> None:
+        settings = self._parameters_table.settings
+        loaded = self._load_engine(settings)
+        try:
+            self._session = Session(self, settings, self._statistics, loaded, self._look_at_publishers)
+        except Exception:
+            loaded[0].close()
+            raise
+        self._log_engine(loaded)
 
     def _current(self) -> Session:
         if self._session is None:
@@ -142,17 +157,30 @@ class ConeDetectorNode(LifecycleNode):
         future: Future = Future()
         Thread(target=self._load, args=(future,), name="engine loader", daemon=True).start()
         loaded, fault = await future
-        if loaded is not None and self._session is not session:
-            loaded[0].close()
-            loaded, fault = None, "the node was cleaned up meanwhile"
-        if loaded is None:
+        if loaded is not None:
+            fault = self._swap(session, loaded)
+        if fault:
             response.message = f"the old engine stays: {fault}"
             self.get_logger().error(f"reload failed, {response.message}")
-            return response
-        session.swap(loaded)
-        self._log_engine(loaded)
-        response.success, response.message = True, f"{loaded[1]}, on {loaded[0].device}"
+        else:
+            response.success, response.message = True, f"{loaded[1]}, on {loaded[0].device}"
         return response
+
+    def _swap(self, session: Session, loaded: tuple[Engine, str]) -> str:
+        """Puts a loaded engine to work. Returns why it cannot be; it is closed then."""
+        fault = ""
+        if self._session is not session:
+            fault = "the node was cleaned up meanwhile"
+        else:
+            try:
+                session.swap(loaded)
+            except SettingError as error:
+                fault = str(error)
+        if fault:
+            loaded[0].close()
+        else:
+            self._log_engine(loaded)
+        return fault
 
     def _load(self, future: Future) -> None:
         """Loads engines in a thread; the future gets (engine and choice, None) or (None, what went wrong)."""

@@ -72,9 +72,9 @@ def find_misfits(node: Node, wanted: Wanted) -> list[str]:
             )
             continue
         compatible, reason = qos_check_compatible(publisher.qos_profile, wanted.qos)
-        if compatible is not QoSCompatibility.ERROR:
+        if compatible != QoSCompatibility.ERROR:
             continue
-        if publisher.qos_profile.reliability is ReliabilityPolicy.BEST_EFFORT:
+        if publisher.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT:
             lines.append(
                 f"{wanted.topic}: publisher {name} offers reliability best_effort, this node asks for reliable: "
                 "set qos.reliability to best_effort, or make the publisher reliable"

@@ -43,14 +43,16 @@ class Session:
         loaded: tuple[Engine, str],
         on_misfit: Callable[[], None],
     ) -> None:
-        """loaded: what `load_engine` returned. on_misfit: told when a publisher of an input does not fit."""
+        """loaded: what `load_engine` returned. on_misfit: told when a publisher of an input does not fit.
+
+        Raises SettingError where the policy needs a pass that the engine lacks.
+        """
         engine, self.choice = loaded
         self._node = node
         self._settings = settings
         self._statistics = statistics
         self.placement = CameraPlacement(node, settings["stereo.target_frame"])
         self.calibration = CalibrationWatch(node, settings, self._on_calibration)
-        self.outputs = Outputs(node, self.placement, self._on_fault)
         self.pipeline = Pipeline(
             self._detector(engine),
             self._on_result,
@@ -58,6 +60,8 @@ class Session:
             round(settings["sync.tolerance_ms"] * 1e6),
             settings["queue.depth"],
         )
+        # Last what cannot fail: a policy that the engine lacks a pass for leaves no publisher behind.
+        self.outputs = Outputs(node, self.placement, self._on_fault)
         self.inputs = Inputs(node, settings, self.pipeline.offer, self._on_bad_image, on_misfit)
         self.camera_frame = ""
         self.pipeline.start()
@@ -73,10 +77,14 @@ class Session:
         self.pipeline.detector.settings = settings
 
     def open(self) -> None:
-        """Subscribes."""
-        self.placement.open()
-        self.calibration.open()
-        self.inputs.open()
+        """Subscribes to all, or, where one cannot be (a topic's name is malformed), to nothing."""
+        try:
+            self.placement.open()
+            self.calibration.open()
+            self.inputs.open()
+        except Exception:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Takes the subscriptions back."""
@@ -91,9 +99,10 @@ class Session:
         self.outputs.destroy()
 
     def swap(self, loaded: tuple[Engine, str]) -> None:
-        """Goes on with another engine; no image is lost."""
-        engine, self.choice = loaded
+        """Goes on with another engine; no image is lost. Raises SettingError, and goes on with the old one."""
+        engine, choice = loaded
         self.pipeline.swap(self._detector(engine))
+        self.choice = choice
 
     @property
     def no_cones_reason(self) -> str:

@@ -254,11 +254,10 @@ class Rig:
         request = DescribeParameters.Request(names=[name])
         return self.call("describe_parameters", DescribeParameters, request).descriptors[0]
 
-    def transition(self, label: str) -> bool:
-        """Whether a lifecycle transition succeeded."""
-        request = ChangeState.Request(transition=Transition(label=label))
-        request.transition.id = getattr(Transition, f"TRANSITION_{label.upper()}")
-        return self.call("change_state", ChangeState, request).success
+    def transition(self, name: str) -> bool:
+        """Whether a lifecycle transition succeeded. name: as in lifecycle_msgs/Transition."""
+        number = getattr(Transition, f"TRANSITION_{name.upper()}")
+        return self.call("change_state", ChangeState, ChangeState.Request(transition=Transition(id=number))).success
 
     def state(self) -> str:
         return self.call("get_state", GetState).current_state.label

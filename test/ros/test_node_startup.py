@@ -53,41 +53,6 @@ ENGINE_FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", ENGINE_FAULTS)
-def test_a_fault_of_the_engine_ends_the_node_with_one_message(engines, tmp_path, fault):
-    spoil, *expected = ENGINE_FAULTS[fault]
-    folder = shutil.copytree(engines, tmp_path / "engines")
-    spoil(folder)
-    with NodeProcess(**{"engine.directory": folder}) as node:
-        assert node.wait() == 1
-        (line,) = [line for line in node.log.splitlines() if "FATAL" in line]
-        assert "Traceback" not in node.log
-    for text in expected:
-        assert text in line
-
-
-PARAMETER_FAULTS = {
-    "out of range": ({"confidence": 1.5}, "confidence is 1.5, must lie in 0.01 to 1"),
-    "no such choice": ({"policy.name": "magic"}, "policy.name is 'magic', must be one of"),
-    "wrong type": ({"confidence": "high"}, "confidence is 'high', must be float"),
-    "half of a pair": ({"engine.manifest_320": "a.json"}, "engine.manifest_320 and engine.manifest_640 go together"),
-    "no such manifest": (
-        {"engine.manifest_320": "a.json", "engine.manifest_640": "b.json"},
-        "no manifest at a.json",
-    ),
-}
-
-
-@pytest.mark.parametrize("fault", PARAMETER_FAULTS)
-def test_a_fault_of_a_parameter_ends_the_node_with_one_message(engines, fault):
-    parameters, expected = PARAMETER_FAULTS[fault]
-    with NodeProcess(**{"engine.directory": engines, **parameters}) as node:
-        assert node.wait() == 1
-        (line,) = [line for line in node.log.splitlines() if "FATAL" in line]
-        assert "Traceback" not in node.log
-    assert expected in line
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_working_node_cleanly(engines, rig, number):
     with NodeProcess(**{"engine.directory": engines}) as node:
@@ -105,16 +70,11 @@ def test_a_second_signal_does_not_cut_the_end_short(engines):
         assert node.stop(signal.SIGINT) == 0
 
 
-def test_a_misspelt_parameter_is_named_with_the_likely_one(engines):
-    with NodeProcess(**{"engine.directory": engines, "confidense": 0.5}) as node:
-        log = node.wait_for_log("engine:")
-    assert "parameter 'confidense' is none of this node's and is ignored: did you mean 'confidence'?" in log
-
-
-def test_a_whole_number_is_taken_for_a_real_one(engines, rig):
-    with NodeProcess(**{"engine.directory": engines, "confidence": 1}) as node:
-        node.wait_for_log("engine:")
+def test_a_misspelt_parameter_is_named_and_a_whole_number_is_taken_for_a_real_one(rig):
+    with NodeProcess(autostart=False, confidense=0.5, confidence=1) as node:
         assert rig.get_parameter("confidence").double_value == 1.0
+        expected = "parameter 'confidense' is none of this node's and is ignored: did you mean 'confidence'?"
+        assert expected in node.log
 
 
 def test_a_managed_node_goes_through_its_states_and_survives_a_bad_start(engines, rig, tmp_path):
@@ -140,9 +100,8 @@ def test_a_managed_node_goes_through_its_states_and_survives_a_bad_start(engines
 
         assert rig.transition("deactivate")
         rig.status("input", lambda s: s.message == "not active")
-        before = values_of(rig.status("input"))["rate left/image (Hz)"]
         rig.publish_pair(blank_image(), blank_image())
-        assert values_of(rig.status("input"))["rate left/image (Hz)"] == before == "0.000"
+        assert values_of(rig.status("input"))["rate left/image (Hz)"] == "0.000"
 
         assert rig.transition("activate")
         rig.meet(node)
@@ -156,3 +115,73 @@ def test_a_managed_node_goes_through_its_states_and_survives_a_bad_start(engines
         assert rig.transition("active_shutdown")
         assert rig.state() == "finalized"
         assert node.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def unmanaged(engines, rig):
+    """A node that waits to be configured."""
+    with NodeProcess(**{"autostart": False, "engine.directory": engines}) as node:
+        yield node
+
+
+def refusal(node, rig):
+    """The one line that says why the node cannot be configured."""
+    before = len(node.log)
+    assert rig.transition("configure") is False
+    assert rig.state() == "unconfigured"
+    log = node.log[before:]
+    assert "Traceback" not in log
+    (line,) = [line for line in log.splitlines() if "FATAL" in line]
+    return line
+
+
+@pytest.mark.parametrize("fault", ENGINE_FAULTS)
+def test_a_fault_of_the_engine_stops_configure_with_one_message(unmanaged, rig, engines, tmp_path, fault):
+    spoil, *expected = ENGINE_FAULTS[fault]
+    folder = shutil.copytree(engines, tmp_path / "engines")
+    spoil(folder)
+    assert rig.set_parameter("engine.directory", str(folder)).successful
+    line = refusal(unmanaged, rig)
+    for text in expected:
+        assert text in line
+
+
+NAMED_MANIFESTS = {
+    "half of a pair": ({"engine.manifest_320": "a.json"}, "engine.manifest_320 and engine.manifest_640 go together"),
+    "none there": ({"engine.manifest_320": "a.json", "engine.manifest_640": "b.json"}, "no manifest at a.json"),
+}
+
+
+@pytest.mark.parametrize("fault", NAMED_MANIFESTS)
+def test_named_manifests_must_be_there(unmanaged, rig, fault):
+    parameters, expected = NAMED_MANIFESTS[fault]
+    for name, value in parameters.items():
+        assert rig.set_parameter(name, value).successful
+    assert expected in refusal(unmanaged, rig)
+    for name in parameters:
+        assert rig.set_parameter(name, "").successful
+
+
+def test_a_node_that_starts_by_itself_ends_where_it_cannot(tmp_path):
+    with NodeProcess(**{"engine.directory": tmp_path}) as node:
+        assert node.wait() == 1
+        (line,) = [line for line in node.log.splitlines() if "FATAL" in line]
+        assert "Traceback" not in node.log
+    assert f"no engine in {tmp_path}" in line
+
+
+PARAMETER_FAULTS = {
+    "out of range": ({"confidence": 1.5}, "confidence is 1.5, must lie in 0.01 to 1"),
+    "no such choice": ({"policy.name": "magic"}, "policy.name is 'magic', must be one of"),
+    "wrong type": ({"confidence": "high"}, "confidence is 'high', must be float"),
+}
+
+
+@pytest.mark.parametrize("fault", PARAMETER_FAULTS)
+def test_a_fault_of_a_parameter_ends_the_node_with_one_message(fault):
+    parameters, expected = PARAMETER_FAULTS[fault]
+    with NodeProcess(**parameters) as node:
+        assert node.wait() == 1
+        (line,) = [line for line in node.log.splitlines() if "FATAL" in line]
+        assert "Traceback" not in node.log
+    assert expected in line
