@@ -13,6 +13,7 @@ import numpy as np
 
 from cone_detector.classes import CLASS_NAMES
 from offline_tools.scenes.camera import Intrinsics, look_along
+from offline_tools.scenes.disturbances import add_graphics, soil_lens
 from offline_tools.scenes.photometric import auto_exposure, develop, sample_sensor
 from offline_tools.scenes.render import ConeView, render_view
 from offline_tools.scenes.scene import Scene, build_scene, sample_config
@@ -55,7 +56,7 @@ def training_picture(seed: int, width: int = 640, height: int = 360) -> Picture:
     focal = wide / 2 / np.tan(np.radians(rng.triangular(55, 85, 115)) / 2)
     lens = Intrinsics(
         wide, tall, focal * rng.uniform(0.97, 1.03), focal, wide * rng.normal(0.5, 0.01), tall * rng.normal(0.5, 0.02),
-        float(rng.choice([0.0, -rng.uniform(0.02, 0.3)])),
+        float(rng.choice([0.0, -rng.uniform(0.02, 0.3), -rng.uniform(0.3, 0.6)], p=[0.4, 0.4, 0.2])),
     )  # fmt: skip
     place, heading = _training_place(scene, rng)
     pitch = np.radians(np.clip(rng.normal(6, 4.5), -3, 20))
@@ -70,6 +71,11 @@ def training_picture(seed: int, width: int = 640, height: int = 360) -> Picture:
     sensor = sample_sensor(rng, config.weather).scaled(factor)
     image = develop(radiance, sensor, auto_exposure(radiance), rng)
     image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    wet = config.weather == "wet"
+    if rng.random() < (0.4 if wet else 0.08):
+        image = soil_lens(image, rng, wet)
+    if rng.random() < 0.07:
+        add_graphics(image, rng)
     return Picture(image, [replace(v, box=v.box / factor, full_box=v.full_box / factor) for v in views])
 
 

@@ -56,7 +56,7 @@ def sample_sensor(rng: np.random.Generator, weather: str) -> Sensor:
     dark = weather == "dusk"
     quality = rng.random()
     return Sensor(
-        exposure=float(np.clip(rng.normal(0.05, 0.55), -1.3, 1.3)),
+        exposure=float(np.clip(rng.normal(0.05, 0.5), -1.3, 0.9)),
         white_balance=(float(np.exp(rng.normal(0, 0.06))), 1.0, float(np.exp(rng.normal(0, 0.06)))),
         contrast=float(rng.uniform(0.0, 0.8)),
         saturation=float(rng.uniform(0.75, 1.4)),
@@ -64,7 +64,7 @@ def sample_sensor(rng: np.random.Generator, weather: str) -> Sensor:
         defocus=float(rng.choice([0.0, 0.3, rng.uniform(0.3, 1.6)], p=[0.4, 0.3, 0.3])),
         motion=float(rng.choice([0.0, rng.uniform(1, 9)], p=[0.6, 0.4])),
         motion_angle=float(rng.choice([0.0, np.pi / 2, rng.uniform(0, np.pi)])),
-        bloom=float(rng.uniform(0.0, 0.08)),
+        bloom=float(rng.uniform(0.0, 0.06)),
         noise=float(rng.gamma(2.0, 0.9) * (2.2 if dark else 1.0)),
         smear=float(rng.uniform(0, 1)),
         sharpen=float(rng.uniform(0, 0.9)),

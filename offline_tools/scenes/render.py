@@ -139,7 +139,12 @@ def _draw_car(parts: tuple[Mesh, ...], camera: Camera, light: Light) -> Patch | 
     if not parts:
         return None
     mesh = joined(parts)
-    return draw(camera, mesh, shade(mesh, camera.position, light, 0.0), 2, margin=0)
+    patch = draw(camera, mesh, shade(mesh, camera.position, light, 0.0), 2, margin=0)
+    if patch is None:
+        return None
+    # The lens is focused on the track: the body, half a metre away, is soft.
+    soft = cv2.GaussianBlur(patch.pixels, (0, 0), camera.intrinsics.fx / 600, borderType=cv2.BORDER_CONSTANT)
+    return Patch(soft, patch.x, patch.y, patch.depth)
 
 
 def _inside(patch: Patch, shape: tuple[int, int]) -> tuple[slice, slice, slice, slice] | None:

@@ -35,7 +35,7 @@ def building(rng: np.random.Generator) -> Sprite:
                 canvas.box(x, 3.4 * storey + 1.1, pitch * (1.0 if band else share), 1.5, glass)
     for _ in range(rng.integers(0, 4)):
         x = rng.uniform(0, max(width - 4, 1))
-        canvas.box(x, 0, 3.5, 2.9, jitter((120, 120, 122), rng, 40))
+        canvas.box(x, 0, 3.5, 2.9, jitter((120, 120, 122), rng, 14))
     if rng.random() < 0.4:
         x = rng.uniform(0, width * 0.6)
         canvas.box(x, height - 1.6, width * 0.3, 1.1, random_colour(rng, 0.8))
