@@ -14,10 +14,11 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from cone_detector.frames import Frame
+from cone_detector.stereo.cone_mask import cone_weight, hide
 from cone_detector.stereo.patches import PatchGrid
 from cone_detector.stereo.rectification import Rectifier
 
-_COLUMNS, _ROWS = 24, 16
+_COLUMNS, _ROWS = 24, 12
 # A patch is wider than its box: the cone's outline is where most of the contrast is.
 _PATCH_WIDTH = 1.25
 # The search reaches half a box to each side, in steps of one column, on every second row.
@@ -52,14 +53,7 @@ class DisparityRefiner:
     def __init__(self) -> None:
         self._grid = PatchGrid(_COLUMNS, _ROWS)
         self._strip = PatchGrid(_COLUMNS + 2 * _REACH, _ROWS // _SEARCH_ROW_STEP)
-        weight = _cone_weight()
-        coarse = weight[:, ::_SEARCH_ROW_STEP]
-        self._coarse_weight = (coarse / coarse.sum()).ravel()
-        # Patches are multiplied by the root of the weight once, so that weighted sums are plain products.
-        self._weight = (weight / weight.sum()).ravel()
-        self._root = np.sqrt(self._weight)
-        # Samples that are independent, were they all on pixels of their own.
-        self._samples = 1 / float((self._weight**2).sum())
+        self._weight = cone_weight(_COLUMNS, _ROWS, _PATCH_WIDTH)
 
     def __call__(
         self,
@@ -78,32 +72,38 @@ class DisparityRefiner:
         height = np.maximum(size[:, 1], 1.0)
         narrow = [values.astype(np.float32) for values in (first, middle, pitch, height)]
 
+        weight = hide(self._weight, left, right, disparity, _PATCH_WIDTH)
         self._grid.place(*narrow)
         template = self._grid.sample(left_frame, rectifiers[0])
-        disparity -= self._search(template, disparity, narrow, right_frame, rectifiers[1]) * pitch
-        reference, slope = self._prepared(template)
+        disparity -= self._search(template, weight, disparity, narrow, right_frame, rectifiers[1]) * pitch
+        share = weight.reshape(len(weight), -1)
+        share = share / np.maximum(share.sum(axis=1), _TINY)[:, None]
+        # Patches are multiplied by the root of the weight once, so that weighted sums are plain products.
+        root = np.sqrt(share)
+        reference, slope = _prepared(template, share, root)
         self._grid.move(-disparity.astype(np.float32))
         for _ in range(_STEPS):
-            patch, gradient = self._prepared(self._grid.sample(right_frame, rectifiers[1]))
+            patch, gradient = _prepared(self._grid.sample(right_frame, rectifiers[1]), share, root)
             gradient += slope
             gradient *= 0.5
             along = _dot(gradient, patch)
             correlation = _dot(reference, patch)
             # What offset and gain of the patch explain is taken out of gradient and residual.
-            curvature = np.maximum(_dot(gradient, gradient) - (gradient @ self._root) ** 2 - along**2, _TINY)
+            curvature = np.maximum(_dot(gradient, gradient) - _dot(gradient, root) ** 2 - along**2, _TINY)
             pull = _dot(gradient, reference) - along * correlation
             step = np.clip(pull / curvature, -_LARGEST_STEP, _LARGEST_STEP) * pitch
             disparity -= step
             self._grid.move(step.astype(np.float32))
         residual = np.maximum(2 * (1 - correlation), _TINY)
-        # Where a sample's share of the image is below a pixel, neighbours are copies of each other.
-        independent = self._samples * np.minimum(pitch, 1) * np.minimum(height / _ROWS, 1)
+        # As many samples as would weigh the same, and fewer where they lie closer than pixels.
+        independent = np.minimum(pitch, 1) * np.minimum(height / _ROWS, 1) / np.maximum(_dot(share, share), _TINY)
         sigma = _SIGMA_GAIN * np.sqrt(residual / (curvature * independent)) * pitch
         return Disparities(disparity, sigma, correlation.astype(np.float64))
 
     def _search(
         self,
         template: NDArray[np.float32],
+        weight: NDArray[np.float32],
         disparity: NDArray[np.float64],
         place: list[NDArray[np.float32]],
         frame: Frame,
@@ -113,13 +113,12 @@ class DisparityRefiner:
         first, *rest = place
         self._strip.place(first - disparity.astype(np.float32), *rest)
         strip = self._strip.sample(frame, rectifier)
-        coarse = template[:, :, ::_SEARCH_ROW_STEP].reshape(len(template), -1)
-        weight = self._coarse_weight
-        coarse = (coarse - (coarse @ weight)[:, None]) * weight
+        coarse, share = (rows[:, :, ::_SEARCH_ROW_STEP].reshape(len(rows), -1) for rows in (template, weight))
+        share = share / np.maximum(share.sum(axis=1), _TINY)[:, None]
+        coarse = (coarse - _dot(coarse, share)[:, None]) * share
         windows = _windows(strip)
-        mean = windows @ weight
-        variance = _windows(strip * strip) @ weight - mean**2
-        product = (windows @ coarse[:, :, None])[:, :, 0]
+        mean, product = ((windows @ factor[:, :, None])[:, :, 0] for factor in (share, coarse))
+        variance = (_windows(strip * strip) @ share[:, :, None])[:, :, 0] - mean**2
         score = product / np.sqrt(np.maximum(variance, _SMALLEST_DEVIATION**2))
         every = np.arange(len(score))
         best = np.clip(score.argmax(axis=1), 1, 2 * _REACH - 1)
@@ -127,18 +126,21 @@ class DisparityRefiner:
         bend = np.minimum(before - 2 * at + after, -_TINY)
         return best - _REACH + np.clip((before - after) / (2 * bend), -1, 1)
 
-    def _prepared(self, patch: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The patch with weighted mean 0 and deviation 1, and its change a column; both (N, K), times root weight."""
-        flat = patch.reshape(len(patch), -1)
-        slope = np.zeros_like(flat)
-        np.subtract(flat[:, 2 * _ROWS :], flat[:, : -2 * _ROWS], out=slope[:, _ROWS:-_ROWS])
-        flat -= (flat @ self._weight)[:, None]
-        flat *= self._root
-        scale = 1 / np.sqrt(np.maximum(_dot(flat, flat), _SMALLEST_DEVIATION**2))[:, None]
-        flat *= scale
-        slope *= self._root
-        slope *= 0.5 * scale
-        return flat, slope
+
+def _prepared(
+    patch: NDArray[np.float32], share: NDArray[np.float32], root: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The patch with weighted mean 0 and deviation 1, and its change a column; both (N, K), times root weight."""
+    flat = patch.reshape(len(patch), -1)
+    slope = np.zeros_like(flat)
+    np.subtract(flat[:, 2 * _ROWS :], flat[:, : -2 * _ROWS], out=slope[:, _ROWS:-_ROWS])
+    flat -= _dot(flat, share)[:, None]
+    flat *= root
+    scale = 1 / np.sqrt(np.maximum(_dot(flat, flat), _SMALLEST_DEVIATION**2))[:, None]
+    flat *= scale
+    slope *= root
+    slope *= 0.5 * scale
+    return flat, slope
 
 
 def _dot(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -152,12 +154,3 @@ def _windows(strip: NDArray[np.float32]) -> NDArray[np.float32]:
     overlapping = as_strided(strip, (count, 2 * _REACH + 1, _COLUMNS * rows), (size, row, item), writeable=False)
     # Copied, since BLAS takes no overlapping rows and numpy's own product is ten times slower.
     return np.ascontiguousarray(overlapping)
-
-
-def _cone_weight() -> NDArray[np.float32]:
-    """(columns, rows): 1 on a cone that fills its box and a little around, falling to 0 outside."""
-    down = (np.arange(_ROWS) + 0.5) / _ROWS
-    # In half boxes: the body widens from half to the whole, then comes the base plate.
-    half_width = np.where(down < 0.9, 0.5 + 0.5 * down, 1.05)
-    across = np.abs(np.arange(_COLUMNS) - (_COLUMNS - 1) / 2) / _COLUMNS * 2 * _PATCH_WIDTH
-    return np.clip((half_width[None, :] - across[:, None]) / 0.3 + 0.5, 0, 1).astype(np.float32)

@@ -21,6 +21,11 @@ _LEAST_CORRELATION = 0.6
 # So many standard deviations of the boxes' disparity from it, a refined one is that of something else.
 _LARGEST_CORRECTION = 4.0
 
+# What correlates is the side that faces the camera, on the mean this much nearer than the cone's axis (the outline lies
+# at the axis, the middle half a cone nearer): measured on exact synthetic truth.
+_SURFACE_TO_AXIS_M = 0.012
+_LEAST_DISPARITY = 0.01
+
 
 class StereoLocator:
     """Finds the cones that both images show. A `detector.Locator`.
@@ -89,7 +94,11 @@ class StereoLocator:
             refined = self._refiner(left, right, left_frame, right_frame, rectifiers)
             good = refined.correlation >= _LEAST_CORRELATION
             good &= np.abs(refined.value - of_boxes) <= _LARGEST_CORRECTION * sigma
-            of_boxes, sigma = np.where(good, refined.value, of_boxes), np.where(good, refined.sigma, sigma)
+            surface = np.maximum(refined.value - calibration.principal_offset, _LEAST_DISPARITY)
+            # 1 / d is proportional to depth, so the way from the surface to the axis is added there.
+            axis = 1 / (1 / surface + _SURFACE_TO_AXIS_M / (calibration.fx * calibration.baseline))
+            refined_axis = axis + calibration.principal_offset
+            of_boxes, sigma = np.where(good, refined_axis, of_boxes), np.where(good, refined.sigma, sigma)
         return of_boxes - calibration.principal_offset, sigma
 
 

@@ -13,8 +13,9 @@ from cone_detector.stereo.calibration import StereoCalibration
 # rules, "track cones"), times 4 / pi, the mean reach of a square that may stand at any angle.
 _NEAR_EDGE_M = np.array([0.1425 if name == "large_orange_cone" else 0.114 for name in CLASS_NAMES]) * 4 / np.pi
 
-# What no image tells: how the base is turned, how the cone leans, where on its round side the contrast lies.
-_SHAPE_SIGMA_M = 0.012
+# What no image tells: how the base is turned, how the cone leans, where on its round side the contrast lies. An unknown
+# cone may lie on its side.
+_SHAPE_SIGMA_M = np.array([0.05 if name == "unknown_cone" else 0.012 for name in CLASS_NAMES])
 
 
 def triangulate(
@@ -50,5 +51,5 @@ def triangulate(
     edge_sigma = depth * edge_sigma
     covariance[:, 0, 0] += (edge_sigma / calibration.fx) ** 2 / 4
     covariance[:, 1, 1] += (edge_sigma / calibration.fy) ** 2 / 2
-    covariance += np.eye(3) * _SHAPE_SIGMA_M**2
+    covariance += np.eye(3) * _SHAPE_SIGMA_M[label, None, None] ** 2
     return position, covariance

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which samples of a box's patch show its cone: the cone's outline, less what nearer cones hide."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+# The outline in half boxes: the body widens from half to the whole box, then comes the base plate.
+_TOP, _PLATE_BEGINS, _PLATE = 0.5, 0.9, 1.05
+# Width of the weight's slope at the outline, in half boxes.
+_SOFTNESS = 0.3
+# A box whose bottom lies lower by this belongs to a nearer cone; closer bottoms leave it open which one hides which.
+_NEARER_PX = 1.0
+
+
+def cone_weight(columns: int, rows: int, patch_width: float) -> NDArray[np.float32]:
+    """(columns, rows) weights 0..1 of a patch as high as its box and `patch_width` times as wide."""
+    down = (np.arange(rows) + 0.5) / rows
+    across = np.abs(np.arange(columns) - (columns - 1) / 2) / columns * 2 * patch_width
+    return np.clip((_half_width(down) - across[:, None]) / _SOFTNESS + 0.5, 0, 1).astype(np.float32)
+
+
+def hide(
+    weight: NDArray[np.float32],
+    left: NDArray[np.float64],
+    right: NDArray[np.float64],
+    disparity: NDArray[np.float64],
+    patch_width: float,
+) -> NDArray[np.float32]:
+    """Weights of N patches, 0 where a nearer cone of the N lies before the cone in either image.
+
+    (N, columns, rows), or (1, columns, rows) where no cone hides another.
+
+    weight: (columns, rows) of a cone in full view. left, right: (N, 4) matched boxes. disparity: (N,) in pixels.
+    """
+    hidden, before = _overlaps(left, right)
+    if not len(hidden):
+        return weight[None]
+    columns, rows = weight.shape
+    box = left[hidden]
+    across = ((np.arange(columns) + 0.5) / columns - 0.5) * patch_width
+    x = (box[:, 0] + box[:, 2])[:, None] / 2 + (box[:, 2] - box[:, 0])[:, None] * across
+    y = box[:, 1, None] + (box[:, 3] - box[:, 1])[:, None] * ((np.arange(rows) + 0.5) / rows)
+    covered = _inside(x, y, left[before]) | _inside(x - disparity[hidden, None], y, right[before])
+    seen = np.ones((len(left), columns, rows), bool)
+    np.logical_and.at(seen, hidden, ~covered)
+    return weight * seen
+
+
+def _overlaps(left: NDArray[np.float64], right: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pairs of boxes, (P,) and (P,), of which the second is nearer and overlaps the first in one of the images."""
+    overlap = np.zeros((len(left), len(left)), bool)
+    for boxes in (left, right):
+        x1, y1, x2, y2 = boxes.T
+        sideways = (x1[:, None] < x2[None]) & (x2[:, None] > x1[None])
+        overlap |= sideways & (y2[:, None] > y1[None]) & (y2[None] > y2[:, None] + _NEARER_PX)
+    first, second = np.nonzero(overlap)
+    return first, second
+
+
+def _inside(x: NDArray[np.float64], y: NDArray[np.float64], box: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(P, columns, rows): whether columns x (P, columns) and rows y (P, rows) lie on the cones of boxes (P, 4)."""
+    x1, y1, x2, y2 = box.T[:, :, None]
+    down = (y - y1) / (y2 - y1)
+    reach = np.where((down >= 0) & (down <= 1), _half_width(down), 0.0) * (x2 - x1) / 2
+    return np.abs(x - (x1 + x2) / 2)[:, :, None] < reach[:, None, :]
+
+
+def _half_width(down: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Half the cone's width in half boxes, at `down` of its height from the tip, 0..1."""
+    return np.where(down < _PLATE_BEGINS, _TOP + (1 - _TOP) * down, _PLATE)
