@@ -10,9 +10,10 @@ PIP := $(PY) -m pip --disable-pip-version-check --no-input
 REQ := config/requirements
 
 # With apt's ROS 2 sourced, its Python, its rclpy and its messages are used; elsewhere ROS 2 comes as wheels.
-APT_ROS := $(shell [ -n "$${ROS_DISTRO:-}" ] && /usr/bin/python3 -c 'import rclpy' 2>/dev/null && echo yes)
+APT_PYTHON := /usr/bin/python3
+APT_ROS := $(shell [ -n "$${ROS_DISTRO:-}" ] && $(APT_PYTHON) -c 'import rclpy' 2>/dev/null && echo yes)
 ifeq ($(APT_ROS),yes)
-  PYTHON ?= /usr/bin/python3
+  PYTHON ?= $(APT_PYTHON)
   VENV_OPTIONS := --system-site-packages
   RUNTIME_REQUIREMENTS := -r $(REQ)/apt.txt
 else
@@ -27,6 +28,7 @@ KEY := $(shell { echo "$(VERSION) $(RUNTIME_REQUIREMENTS)"; cat $(REQ)/*.txt $(R
   find cone_detector/interfaces -type f -not -name '*.pyc' | sort | xargs cat; } | sha256sum | cut -c 1-16)
 RUNTIME := $(VENV)/.stamps/runtime-$(KEY)
 TESTS := $(VENV)/.stamps/test-$(KEY)
+ENGINES := $(VENV)/.stamps/engines-$(KEY)
 # Training needs other versions of some packages, and gigabytes: an environment of its own.
 OFFLINE_VENV := .venv-offline
 OFFLINE := $(OFFLINE_VENV)/.stamps/offline-$(KEY)
@@ -53,7 +55,7 @@ lint: $(TESTS)
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
-engines: $(RUNTIME)
+engines: $(ENGINES)
 	$(PY) -m offline_tools.cli build $(if $(FRAMES),--frames "$(FRAMES)")
 
 offline: $(OFFLINE)
@@ -75,6 +77,10 @@ $(RUNTIME):
 $(TESTS): $(RUNTIME)
 	@echo "Installing the test extras into $(VENV) (once)"
 	$(PIP) install --quiet -r $(REQ)/test.txt
+	@touch $@
+
+$(ENGINES): $(RUNTIME)
+	$(PIP) install --quiet -r $(REQ)/engines.txt
 	@touch $@
 
 $(OFFLINE):
