@@ -95,9 +95,15 @@ class StereoDetector:
     ones. pinhole: cy and fy as shares of the image's height, left and right; tells where the horizon is.
     """
 
-    def __init__(self, engine: Engine, settings: Settings, locator: Locator | None = None) -> None:
-        """Raises SettingError where the policy needs a pass that the engine lacks."""
+    def __init__(
+        self, engine: Engine, settings: Settings, locator: Locator | None = None, policy: Policy | None = None
+    ) -> None:
+        """policy: instead of the one that the settings name, for tools that replay decisions.
+
+        Raises SettingError where the policy needs a pass that the engine lacks.
+        """
         self.engine = engine
+        self._own_policy = policy
         self.locator = locator
         self.no_locator_reason = "no calibration yet: CameraInfo of both cameras is needed"
         self.pinhole = ((0.5, NOMINAL_FOCAL_SHARE), (0.5, NOMINAL_FOCAL_SHARE))
@@ -112,7 +118,8 @@ class StereoDetector:
     @settings.setter
     def settings(self, settings: Settings) -> None:
         """Raises SettingError, and keeps the old ones, where the policy needs a pass that the engine lacks."""
-        self._plan = _make_plan(settings, self.engine)
+        policy = self._own_policy or make_policy(settings, self.engine.manifests)
+        self._plan = _make_plan(settings, policy)
         self._settings = settings
 
     def write(self, slot: int, side: int, frame: Frame, tag: Any = None) -> CameraImage:
@@ -199,7 +206,7 @@ class StereoDetector:
             return None, str(error)
 
 
-def _make_plan(settings: Settings, engine: Engine) -> _Plan:
+def _make_plan(settings: Settings, policy: Policy) -> _Plan:
     thresholds = np.array(
         [settings[f"class_confidence.{name}"] or settings["confidence"] for name in CLASS_NAMES], np.float32
     )
@@ -207,7 +214,7 @@ def _make_plan(settings: Settings, engine: Engine) -> _Plan:
     if settings["policy.evidence.ambiguous"]:
         floor = min(floor, settings["policy.ambiguous_from"])
     return _Plan(
-        make_policy(settings, engine.manifests),
+        policy,
         thresholds,
         floor,
         settings["nms_iou"],

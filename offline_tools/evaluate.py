@@ -24,7 +24,7 @@ from offline_tools.datasets.guard import Purpose, SplitGuard
 from offline_tools.datasets.prepare import Source, read_boxes, read_image
 from offline_tools.datasets.sample import DatasetError, Sample
 from offline_tools.ledger import DEFAULT_LEDGER, Entry, record, refuse_second_look
-from offline_tools.metrics import Figures, Scored, by_height, figures, match
+from offline_tools.metrics import Figures, Scored, by_height, figures, join, match
 from offline_tools.onnx_engine import open_engine
 
 # Ultralytics' validator starts at 0.001 and 0.7: below 0.01 the runtime's threshold does not go, and rows of a lower
@@ -167,11 +167,7 @@ def detect_all(
                 progress(min(start + 2, len(samples)), len(samples))
     finally:
         detector.close()
-    offsets = np.cumsum([0, *(len(part.truth_label) for part in parts)])
-    claims = [np.where(p.claims >= 0, p.claims + o, -1) for p, o in zip(parts, offsets, strict=False)]
-    names = ("correct", "score", "label", "height", "truth_label", "truth_height")
-    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-    return Scored(**joined, claims=np.concatenate(claims))
+    return join(parts)
 
 
 def _score(found: Detections, sample: Sample, frame: Frame, source: Source, canvas: tuple[int, int]) -> Scored:

@@ -7,7 +7,7 @@ classes that the labels show), so that its figures and ours can stand in one tab
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,6 +106,15 @@ def match(
         if correct[index, 0]:
             claims[index] = best[0]
     return correct, claims
+
+
+def join(parts: Sequence[Scored]) -> Scored:
+    """Images scored apart, as one set."""
+    offsets = np.cumsum([0, *(len(part.truth_label) for part in parts)])
+    claims = [np.where(p.claims >= 0, p.claims + o, -1) for p, o in zip(parts, offsets, strict=False)]
+    names = ("correct", "score", "label", "height", "truth_label", "truth_height")
+    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return Scored(**joined, claims=np.concatenate(claims))
 
 
 def figures(scored: Scored) -> Figures:
