@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+from google.protobuf.message import DecodeError
 
 from cone_detector.engine import trt_api
 from cone_detector.engine.contract import EngineError
@@ -57,8 +58,11 @@ def build_plan(
         raise BuildError(f"{api.name} {api.version} does not start: {logger.last_error}") from error
     network = api.create_network(builder)
     parser = api.trt.OnnxParser(network, logger)
-    model = onnx.load(onnx_file)
-    model = to_half(model) if api.strongly_typed else expand(model)
+    try:
+        model = onnx.load(onnx_file)
+        model = to_half(model) if api.strongly_typed else expand(model)
+    except (DecodeError, onnx.checker.ValidationError, RuntimeError) as error:
+        raise BuildError(f"{onnx_file} is no ONNX that can be used: {error}") from error
     if not parser.parse(model.SerializeToString()):
         errors = "; ".join(str(parser.get_error(index)) for index in range(parser.num_errors))
         raise BuildError(f"{api.name} {api.version} cannot parse {onnx_file}: {errors}")
@@ -114,16 +118,19 @@ def _monitor(trt: Any, progress: Callable[[float], None]) -> Any:
             super().__init__()
             # Open phases from the outermost in: name, steps done, steps in all.
             self._phases: list[tuple[str, int, int]] = []
+            self._share = 0.0
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
             self._phases.append((phase_name, 0, max(1, num_steps)))
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            self._phases = [(n, step if n == phase_name else done, all_) for n, done, all_ in self._phases]
+            self._phases = [(name, step + 1 if name == phase_name else done, n) for name, done, n in self._phases]
             share = 0.0
             for _, done, steps in reversed(self._phases):
                 share = min(1.0, (done + share) / steps)
-            progress(share)
+            # Phases are not announced in advance: a new one would set the share back.
+            self._share = max(self._share, share)
+            progress(self._share)
             return True
 
         def phase_finish(self, phase_name: str) -> None:
