@@ -58,7 +58,8 @@ class Board:
     def rate_hz(self, now_s: float) -> float:
         """Answers a second, over the last two seconds."""
         recent = [at for at in self._arrivals if now_s - at <= _PATIENCE_S]
-        return (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 2 else 0.0
+        span_s = recent[-1] - recent[0] if recent else 0.0
+        return (len(recent) - 1) / span_s if span_s else 0.0
 
     def _table(self) -> Table:
         table = Table("stage, ms", "now", "p50", "p95", "p99", box=None)

@@ -84,6 +84,9 @@ class StereoBag:
             self._reader = Reader(self.path)
             self._reader.open()
         except FileNotFoundError as error:
+            if self.path.is_dir():
+                fix = "name its .mcap or .db3 file, or run `ros2 bag reindex` on it"
+                raise BagError(f"{self.path} has no metadata.yaml: {fix}") from error
             raise BagError(f"{self.path}: no such bag") from error
         except (ReaderError, OSError) as error:
             raise BagError(f"{self.path} is no rosbag2 recording that can be read: {error}") from error
