@@ -122,10 +122,12 @@ class TensorRtEngine:
         step = self._passes[name]
         try:
             # Where a strip lies changes from frame to frame, so its upload and copies stay outside the graph.
-            for slot in (None,) if step.strip else (None, *range(len(self.slots))):
-                step.graphs[slot] = self._stream.capture(partial(self._enqueue, step, slot))
-            self.infer(name, 0)
-            self.infer(name, 0, fresh=False)
+            for upload in (None,) if step.strip else (None, *range(len(self.slots))):
+                step.graphs[upload] = self._stream.capture(partial(self._enqueue, step, upload))
+            # A graph's first launch brings it to the GPU.
+            for slot in range(len(self.slots)):
+                self.infer(name, slot)
+            self.infer(name, slot, fresh=False)
         except EngineError as error:
             step.drop_graphs()
             self.notes += (f"pass {name} runs without a CUDA graph, which makes it slower: {error}",)
