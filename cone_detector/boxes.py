@@ -42,7 +42,7 @@ def suppress(
     ids[len(left) :] += 1 + int(ids.max())
     xywh = rows[:, :4].astype(np.float64)
     xywh[:, 2:] -= xywh[:, :2]
-    survivors = cv2.dnn.NMSBoxesBatched(xywh, rows[:, 4], ids, 0.0, iou)  # type: ignore[arg-type]
+    survivors = cv2.dnn.NMSBoxesBatched(xywh, rows[:, 4], ids, 0.0, iou)
     kept = np.sort(np.asarray(survivors, np.intp))
     border = int(np.searchsorted(kept, len(left)))
     return rows[kept[:border]], rows[kept[border:]]

@@ -149,21 +149,26 @@ def test_ros_stays_in_the_ros_layer():
         assert not found, f"{path} imports {found}"
 
 
-@pytest.mark.parametrize("name", ["ros.txt", "runtime.txt", "test.txt"])
+def requirement_lines(name):
+    lines = (REQUIREMENTS / name).read_text().splitlines()
+    return [line for line in lines if line and not line.startswith(("#", "-"))]
+
+
+@pytest.mark.parametrize("name", ["ros.txt", "runtime.txt", "engines.txt", "test.txt"])
 def test_every_requirement_is_pinned_once_for_each_python(name):
-    pins = {}
-    for line in (REQUIREMENTS / "constraints.txt").read_text().splitlines():
-        if line and not line.startswith("#"):
-            package, _, rest = line.partition("==")
-            pins.setdefault(package, []).append(rest.partition(";")[2].strip())
-    for line in (REQUIREMENTS / name).read_text().splitlines():
-        if line and not line.startswith(("#", "-c")):
-            markers = sorted(pins[line])
-            assert markers in ([""], ['python_version < "3.11"', 'python_version >= "3.11"']), line
+    markers = {}
+    for line in requirement_lines("constraints.txt") + requirement_lines("runtime.txt"):
+        package, pinned, rest = line.partition("==")
+        if pinned:
+            markers.setdefault(package, []).append(rest.partition(";")[2].strip())
+    for line in requirement_lines(name):
+        found = sorted(markers[line.partition("==")[0]])
+        assert found in ([""], ['python_version < "3.11"', 'python_version >= "3.11"']), line
 
 
 def test_the_runtime_installs_nothing_of_torch():
-    assert not re.search("torch|ultralytics|onnx|nvidia", (REQUIREMENTS / "constraints.txt").read_text())
+    installed = requirement_lines("ros.txt") + requirement_lines("runtime.txt")
+    assert not re.search("torch|ultralytics|onnx|nvidia|tensorrt", " ".join(installed))
 
 
 def test_fast_dds_profile_holds_several_images_and_keeps_udp():
