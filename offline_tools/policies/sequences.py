@@ -36,8 +36,8 @@ class Truth:
 class LabelledPair:
     """One moment.
 
-    size: width and height of both images. read: decodes the left and the right one. truth: of the eyes that count: both,
-    or the left one alone where a single camera's frame serves as both.
+    size: width and height of both images. read: decodes the left and the right one.
+    truth: of the eyes that count: both, or the left one alone where a single camera's frame serves as both.
     """
 
     size: tuple[int, int]

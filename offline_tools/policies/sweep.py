@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Accuracy against cost: what each candidate loses and saves beside fixed 640, and which one to drive with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from offline_tools.policies.candidates import ORIGINAL, Candidate
+from offline_tools.policies.costs import Costs
+from offline_tools.policies.judge import Judge, Outcome
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the chosen policy may lose and cost beside fixed 640. Points are hundredths."""
+
+    map50_loss_pt: float = 0.5
+    far_recall_loss_pt: float = 1.0
+    cost_ratio: float = 0.95
+    p99_ratio: float = 1.0
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One candidate beside fixed 640. mean_ms, p99_ms: of a frame's passes; cost_ratio, p99_ratio: over fixed 640's."""
+
+    candidate: Candidate
+    outcome: Outcome
+    mean_ms: float
+    p99_ms: float
+    cost_ratio: float
+    p99_ratio: float
+    map50_loss_pt: float
+    far_recall_loss_pt: float
+    near_recall_loss_pt: float
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All candidates for one machine. chosen: to drive with. reason: why, in one sentence."""
+
+    costs: Costs
+    tried: Sequence[Tried]
+    chosen: Tried
+    reason: str
+
+    def named(self, name: str) -> Tried:
+        """The candidate of that name."""
+        return next(one for one in self.tried if one.candidate.name == name)
+
+    @property
+    def original(self) -> Tried:
+        return self.named(ORIGINAL)
+
+    @property
+    def equal_cost(self) -> Tried:
+        """The adaptive candidate that finds most far cones at no more than the mean cost of fixed 640."""
+        adaptive = [one for one in self.tried if not _fixed(one) and one.cost_ratio <= 1.0]
+        return min(adaptive or self.tried, key=lambda one: (one.far_recall_loss_pt, one.cost_ratio))
+
+    def front(self, loss: Callable[[Tried], float]) -> list[Tried]:
+        """The candidates that no other one beats in both mean cost and `loss`, by rising cost."""
+        kept: list[Tried] = []
+        for one in sorted(self.tried, key=lambda one: (one.cost_ratio, loss(one))):
+            if not kept or loss(one) < loss(kept[-1]):
+                kept.append(one)
+        return kept
+
+
+def judge_all(
+    judge: Judge, candidates: Sequence[Candidate], progress: Callable[[str], None] | None = None
+) -> list[tuple[Candidate, Outcome]]:
+    """The outcome of each candidate. progress: told each name as it is done."""
+    outcomes = []
+    for candidate in candidates:
+        outcomes.append((candidate, judge.judge(candidate.changes)))
+        if progress is not None:
+            progress(candidate.name)
+    return outcomes
+
+
+def sweep(outcomes: Sequence[tuple[Candidate, Outcome]], costs: Costs, limits: Limits) -> Sweep:
+    """Prices the outcomes for a machine; chooses the cheapest adaptive candidate within `limits`, or a fixed one."""
+    full = next(outcome for candidate, outcome in outcomes if candidate.changes["policy.name"] == "fixed_640")
+    price = costs.per_frame(full.passes)
+    tried = [_price(candidate, outcome, full, costs, float(price.mean())) for candidate, outcome in outcomes]
+    good = [
+        one
+        for one in tried
+        if one.map50_loss_pt <= limits.map50_loss_pt and one.far_recall_loss_pt <= limits.far_recall_loss_pt
+    ]
+    adaptive = [
+        one
+        for one in good
+        if not _fixed(one) and one.cost_ratio <= limits.cost_ratio and one.p99_ratio <= limits.p99_ratio
+    ]
+    fixed = min((one for one in good if _fixed(one)), key=lambda one: one.cost_ratio)
+    if adaptive and (best := min(adaptive, key=_merit)).cost_ratio < fixed.cost_ratio:
+        return Sweep(costs, tried, best, _praise(best))
+    return Sweep(costs, tried, fixed, _why_fixed(fixed, tried, costs, limits))
+
+
+def _price(candidate: Candidate, outcome: Outcome, full: Outcome, costs: Costs, full_ms: float) -> Tried:
+    spent = costs.per_frame(outcome.passes)
+    mean, p99 = float(spent.mean()), float(np.percentile(spent, 99))
+    return Tried(
+        candidate,
+        outcome,
+        mean,
+        p99,
+        mean / full_ms,
+        p99 / full_ms,
+        100 * (full.map50 - outcome.map50),
+        100 * (full.recall_far - outcome.recall_far),
+        100 * (full.recall_near - outcome.recall_near),
+    )
+
+
+def _merit(one: Tried) -> tuple[float, float]:
+    """Cheaper first; of equally cheap ones, the one that finds more."""
+    return round(one.cost_ratio, 2), one.map50_loss_pt + one.far_recall_loss_pt
+
+
+def _fixed(one: Tried) -> bool:
+    return str(one.candidate.changes["policy.name"]).startswith("fixed")
+
+
+def _praise(best: Tried) -> str:
+    return (
+        f"{best.candidate.name}: {best.cost_ratio:.2f} x the cost of fixed 640 for {best.map50_loss_pt:+.1f} points of "
+        f"mAP50 and {best.far_recall_loss_pt:+.1f} points of far-cone recall lost"
+    )
+
+
+def _why_fixed(fixed: Tried, tried: Sequence[Tried], costs: Costs, limits: Limits) -> str:
+    name = fixed.candidate.name
+    cheapest = min((one for one in tried if not _fixed(one) and one.outcome.escalation_rate == 1.0),
+                   key=lambda one: one.cost_ratio, default=None)  # fmt: skip
+    ratio = costs.ms["320"] / costs.ms["640"]
+    if cheapest is not None and cheapest.cost_ratio > limits.cost_ratio:
+        return (
+            f"{name}: adaptive passes cannot win on this machine, where 320 costs {ratio:.2f} x 640 and two passes "
+            f"{cheapest.cost_ratio:.2f} x"
+        )
+    if fixed.candidate.changes["policy.name"] == "fixed_320":
+        return f"{name}: it loses no more than the limits allow, and nothing is cheaper"
+    return (
+        f"{name}: no adaptive policy stays within {limits.map50_loss_pt} points of mAP50 and "
+        f"{limits.far_recall_loss_pt} points of far-cone recall at less cost"
+    )
