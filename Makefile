@@ -16,9 +16,12 @@ ifeq ($(APT_ROS),yes)
   PYTHON ?= $(APT_PYTHON)
   VENV_OPTIONS := --system-site-packages
   RUNTIME_REQUIREMENTS := -r $(REQ)/apt.txt
+  # apt's launch brings pytest plugins that do not load into this pytest; no test here uses them.
+  PYTEST_OPTIONS := -p no:launch_testing -p no:launch_pytest -p no:launch_ros
 else
   PYTHON ?= python3
   VENV_OPTIONS :=
+  PYTEST_OPTIONS :=
   RUNTIME_REQUIREMENTS := -r $(REQ)/ros.txt -r $(REQ)/runtime.txt
 endif
 
@@ -48,7 +51,7 @@ demo: $(RUNTIME)
 	$(PY) -m cone_detector.demo $(if $(BAG),--bag "$(BAG)")
 
 test: lint
-	$(PY) -m pytest
+	$(PY) -m pytest $(PYTEST_OPTIONS)
 
 lint: $(TESTS)
 	$(PY) -m ruff check .
