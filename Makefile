@@ -42,7 +42,7 @@ help:
 	@echo "make demo [BAG=path]   run the real node on a stereo bag and show what it found"
 	@echo "make test              lint, type check and run every test"
 	@echo "make lint              ruff and mypy only"
-	@echo "make engines FRAMES=folder   rebuild the TensorRT engines that do not fit this machine, tried on these images"
+	@echo "make engines [FRAMES=path]   rebuild the TensorRT engines that do not fit this machine, tried on these frames"
 	@echo "make reference         write docs/reference.md from the code"
 	@echo "make offline           install the offline tools (training, export, quantization; several GB)"
 	@echo "make clean             remove the environment and everything built"

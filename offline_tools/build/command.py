@@ -21,11 +21,14 @@ from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import Gpu, ManifestError, Runtime, RuntimeName, write_manifest
 from cone_detector.engine.openvino import OpenVinoEngine
 from cone_detector.engine.tensorrt import TensorRtEngine
+from cone_detector.paths import shared
+from cone_detector.replay.bag_topics import BagError
+from offline_tools.build.frames import FramesError, read_canvases
 from offline_tools.build.layers import count_types
 from offline_tools.build.plan import BuildError, Plan, build_plan
 from offline_tools.build.progress import Durations, shown
 from offline_tools.build.sources import Job, Target, find_float, find_jobs
-from offline_tools.build.verify import Agreement, canvases, compare, find_images, run_rows
+from offline_tools.build.verify import Agreement, compare, run_rows
 
 _RUNTIMES: tuple[RuntimeName, ...] = ("tensorrt", "tensorrt-rtx")
 
@@ -40,14 +43,16 @@ class Options:
 
     engines: Path
     output: Path
-    frames: Path | None
+    frames: Path
     level: int
     count: int
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options to `parser`."""
-    parser.add_argument("--engines", type=Path, default=Path("engines"), help="folder of the ONNX files (%(default)s)")
+    parser.add_argument(
+        "--engines", type=Path, default=shared("engines"), help="folder of the ONNX files (%(default)s)"
+    )
     parser.add_argument("--output", type=Path, help="folder for the plans (default: the same)")
     parser.add_argument("--model", action="append", default=[], help="only this model; may be repeated")
     parser.add_argument("--precision", action="append", default=[], choices=("fp16", "int8"), help="only this one")
@@ -56,8 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--compute-capability", default="", help="build for other GPUs of this one, as 8.9 (TensorRT-RTX only)"
     )
     parser.add_argument("--level", type=int, choices=range(6), default=3, help="TensorRT's optimization level")
-    parser.add_argument("--frames", type=Path, help="folder of camera images on which each plan must match its ONNX")
-    parser.add_argument("--count", type=int, default=50, help="how many of them to use (%(default)s)")
+    parser.add_argument(
+        "--frames", type=Path, default=shared("config") / "sample",
+        help="images or a stereo recording on which each plan must match its ONNX (default: the sample recording)",
+    )  # fmt: skip
+    parser.add_argument("--count", type=int, default=50, help="how many pairs of them to use (%(default)s)")
     parser.add_argument("--force", action="store_true", help="build also what fits")
     parser.add_argument("--dry-run", action="store_true", help="say what would be built and why, and build nothing")
 
@@ -86,14 +94,14 @@ def run(args: argparse.Namespace) -> int:
         console.print(f"{'build' if reasons else 'keep '} {job.title}: {'; '.join(reasons) or 'fits'}")
     if args.dry_run or not todo:
         return 0
-    if not args.compute_capability and options.frames is None:
-        console.print("[red]give --frames, a folder of camera images: a plan is installed once it matches its ONNX")
+    if not args.compute_capability and not options.frames.exists():
+        console.print(f"[red]no frames at {options.frames}: give --frames, on which each plan must match its ONNX")
         return 1
     failed = 0
     for job in todo:
         try:
             _build(job, api, options, bool(args.compute_capability), console)
-        except (BuildError, EngineError, ManifestError, VerificationError, ValueError) as error:
+        except (BagError, BuildError, EngineError, FramesError, ManifestError, VerificationError) as error:
             failed += 1
             console.print(f"[red]{job.title}: {error}; what was installed stays")
     return 1 if failed else 0
@@ -171,8 +179,7 @@ def _verify(job: Job, staged: Path, options: Options) -> Agreement:
     reference = find_float(options.engines, job)
     if reference is None:
         raise VerificationError(f"no float ONNX of {job.source.model} {job.source.name} in {options.engines}")
-    assert options.frames is not None
-    frames = canvases(find_images(options.frames, options.count), job.source.canvas)
+    frames = read_canvases(options.frames, job.source.canvas, options.count)
     rows = []
     for engine in (OpenVinoEngine([reference], slots=1), TensorRtEngine([staged], slots=1)):
         rows.append(run_rows(engine, job.source.name, frames))

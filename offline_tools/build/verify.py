@@ -5,16 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from cone_detector.engine.contract import Engine
 from cone_detector.engine.manifest import Precision
-from cone_detector.frames import Frame
-from cone_detector.letterbox import LetterboxWriter
 
 # Rows below this score reach no consumer: the lowest confidence that settings allow to matter lies above it.
 SCORE_FLOOR = 0.25
@@ -25,7 +21,6 @@ SHARE_WITHIN_LIMITS: dict[Precision, float] = {"fp32": 0.995, "fp16": 0.995, "in
 SHARE_FOUND: dict[Precision, float] = {"fp32": 1.0, "fp16": 0.995, "int8": 0.9}
 # A partner further away than this is another cone.
 _PARTNER_PX = 16.0
-_IMAGES = (".jpg", ".jpeg", ".png")
 
 
 @dataclass(frozen=True)
@@ -96,29 +91,6 @@ def compare(reference: Sequence[NDArray[np.float32]], rows: Sequence[NDArray[np.
         scores.append(difference[index, partner][near])
     empty = np.zeros(0, np.float32)
     return Agreement(len(pairs), total, np.concatenate((empty, *boxes)), np.concatenate((empty, *scores)))
-
-
-def canvases(images: Iterable[Path], canvas: tuple[int, int]) -> list[NDArray[np.uint8]]:
-    """Letterboxes images two by two, as (2, H, W, 3) uint8 BGR canvases; an odd last one is left out."""
-    writer = LetterboxWriter()
-    width, height = canvas
-    loaded = []
-    for path in images:
-        pixels = cv2.imread(str(path))
-        if pixels is None:
-            raise ValueError(f"{path} is no image that OpenCV can read")
-        one: NDArray[np.uint8] = np.empty((height, width, 3), np.uint8)
-        writer.write(Frame(np.asarray(pixels, np.uint8)), one)
-        loaded.append(one)
-    return [np.stack(pair) for pair in zip(loaded[::2], loaded[1::2], strict=False)]
-
-
-def find_images(directory: Path, count: int) -> list[Path]:
-    """`count` images of a folder and its subfolders, evenly spread over their sorted names."""
-    found = sorted(path for path in directory.rglob("*") if path.suffix.lower() in _IMAGES)
-    if len(found) < 2:
-        raise ValueError(f"{directory} holds {len(found)} images ({', '.join(_IMAGES)}), at least 2 are needed")
-    return [found[i] for i in np.unique(np.linspace(0, len(found) - 1, min(count, len(found))).astype(int))]
 
 
 def run_rows(engine: Engine, name: str, frames: Iterable[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:

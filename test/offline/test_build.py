@@ -8,6 +8,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -18,7 +19,9 @@ from onnx.reference import ReferenceEvaluator
 from cone_detector.engine import trt_api
 from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import Gpu, Manifest, Runtime, read_manifest, write_manifest
+from cone_detector.replay.bag_writer import write_bag
 from offline_tools.build import add_arguments, run
+from offline_tools.build.frames import FramesError, read_canvases
 from offline_tools.build.half import to_half
 from offline_tools.build.layers import count_types, from_inspector
 from offline_tools.build.plan import BuildError, build_plan
@@ -311,3 +314,30 @@ def test_durations_outlast_a_damaged_file(tmp_path: Path) -> None:
     assert Durations(file).get("a") == 12.3
     file.write_text("{")
     assert durations.get("a") is None
+
+
+# Frames
+
+
+def test_images_of_a_folder_are_paired_in_the_order_of_their_names(tmp_path: Path) -> None:
+    for name, value in (("a.png", 10), ("b.png", 20), ("c.jpg", 30), ("d.png", 40), ("e.png", 50)):
+        cv2.imwrite(str(tmp_path / name), np.full((72, 128, 3), value, np.uint8))
+    found = read_canvases(tmp_path, (640, 384), 10)
+    assert [canvas[:, 192, 320, 0].tolist() for canvas in found] == [[10, 20], [30, 40]]
+    assert found[0][0, 0, 0].tolist() == [114, 114, 114]
+    assert len(read_canvases(tmp_path, (640, 384), 1)) == 1
+
+
+@pytest.mark.parametrize(("name", "reason"), [("a.png", "a.png is no image"), ("a.txt", "holds 0 images")])
+def test_a_folder_without_images_is_told(tmp_path: Path, name: str, reason: str) -> None:
+    for file in (tmp_path / name, tmp_path / f"b{name}"):
+        file.write_bytes(b"no image")
+    with pytest.raises(FramesError, match=reason):
+        read_canvases(tmp_path, (640, 384), 10)
+
+
+def test_a_recording_gives_its_pairs(tmp_path: Path) -> None:
+    pairs = [tuple(np.full((72, 128, 3), 20 * i + side, np.uint8) for side in (1, 2)) for i in range(5)]
+    write_bag(tmp_path / "bag", iter(pairs), rate_hz=30.0, jpeg_quality=None)  # type: ignore[arg-type]
+    found = read_canvases(tmp_path / "bag", (640, 384), 3)
+    assert [canvas[:, 192, 320, 0].tolist() for canvas in found] == [[1, 2], [41, 42], [81, 82]]
