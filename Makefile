@@ -16,11 +16,13 @@ ifeq ($(APT_ROS),yes)
   PYTHON ?= $(APT_PYTHON)
   VENV_OPTIONS := --system-site-packages
   RUNTIME_REQUIREMENTS := -r $(REQ)/apt.txt
+  LIMITS := -r $(REQ)/apt.txt
   # apt's launch brings pytest plugins that do not load into this pytest; no test here uses them.
   PYTEST_OPTIONS := -p no:launch_testing -p no:launch_pytest -p no:launch_ros
 else
   PYTHON ?= python3
   VENV_OPTIONS :=
+  LIMITS :=
   PYTEST_OPTIONS :=
   RUNTIME_REQUIREMENTS := -r $(REQ)/ros.txt -r $(REQ)/runtime.txt
 endif
@@ -79,11 +81,11 @@ $(RUNTIME):
 
 $(TESTS): $(RUNTIME)
 	@echo "Installing the test extras into $(VENV) (once)"
-	$(PIP) install --quiet -r $(REQ)/test.txt
+	$(PIP) install --quiet -r $(REQ)/test.txt $(LIMITS)
 	@touch $@
 
 $(ENGINES): $(RUNTIME)
-	$(PIP) install --quiet -r $(REQ)/engines.txt
+	$(PIP) install --quiet -r $(REQ)/engines.txt $(LIMITS)
 	@touch $@
 
 $(OFFLINE):
