@@ -34,7 +34,8 @@ def hide(
 
     weight: (columns, rows) of a cone in full view. left, right: (N, 4) matched boxes. disparity: (N,) in pixels.
     """
-    hidden, before = _overlaps(left, right)
+    sides = np.stack((left, right))
+    hidden, before = _overlaps(sides)
     if not len(hidden):
         return weight[None]
     columns, rows = weight.shape
@@ -42,29 +43,28 @@ def hide(
     across = ((np.arange(columns) + 0.5) / columns - 0.5) * patch_width
     x = (box[:, 0] + box[:, 2])[:, None] / 2 + (box[:, 2] - box[:, 0])[:, None] * across
     y = box[:, 1, None] + (box[:, 3] - box[:, 1])[:, None] * ((np.arange(rows) + 0.5) / rows)
-    covered = _inside(x, y, left[before]) | _inside(x - disparity[hidden, None], y, right[before])
+    covered = _inside(np.stack((x, x - disparity[hidden, None])), y, sides[:, before]).any(axis=0)
     seen = np.ones((len(left), columns, rows), bool)
     np.logical_and.at(seen, hidden, ~covered)
     return weight * seen
 
 
-def _overlaps(left: NDArray[np.float64], right: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Pairs of boxes, (P,) and (P,), of which the second is nearer and overlaps the first in one of the images."""
-    overlap = np.zeros((len(left), len(left)), bool)
-    for boxes in (left, right):
-        x1, y1, x2, y2 = boxes.T
-        sideways = (x1[:, None] < x2[None]) & (x2[:, None] > x1[None])
-        overlap |= sideways & (y2[:, None] > y1[None]) & (y2[None] > y2[:, None] + _NEARER_PX)
-    first, second = np.nonzero(overlap)
+def _overlaps(sides: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pairs of boxes (2, N, 4), (P,) and (P,), of which the second is nearer and overlaps the first in either image."""
+    x1, y1, x2, y2 = np.moveaxis(sides, 2, 0)
+    bottom = y2[:, :, None]
+    overlap = (x1[:, :, None] < x2[:, None]) & (x2[:, :, None] > x1[:, None])
+    overlap &= (bottom > y1[:, None]) & (y2[:, None] > bottom + _NEARER_PX)
+    first, second = np.nonzero(overlap.any(axis=0))
     return first, second
 
 
 def _inside(x: NDArray[np.float64], y: NDArray[np.float64], box: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(P, columns, rows): whether columns x (P, columns) and rows y (P, rows) lie on the cones of boxes (P, 4)."""
-    x1, y1, x2, y2 = box.T[:, :, None]
+    """(2, P, columns, rows): whether columns x (2, P, columns) and rows y (P, rows) lie on cones of boxes (2, P, 4)."""
+    x1, y1, x2, y2 = np.moveaxis(box, 2, 0)[..., None]
     down = (y - y1) / (y2 - y1)
     reach = np.where((down >= 0) & (down <= 1), _half_width(down), 0.0) * (x2 - x1) / 2
-    return np.abs(x - (x1 + x2) / 2)[:, :, None] < reach[:, None, :]
+    return np.abs(x - (x1 + x2) / 2)[..., None] < reach[:, :, None, :]
 
 
 def _half_width(down: NDArray[np.float64]) -> NDArray[np.float64]:

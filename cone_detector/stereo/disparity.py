@@ -21,9 +21,9 @@ from cone_detector.stereo.rectification import Rectifier
 _COLUMNS, _ROWS = 24, 12
 # A patch is wider than its box: the cone's outline is where most of the contrast is.
 _PATCH_WIDTH = 1.25
-# The search reaches half a box to each side, in steps of one column, on every second row.
+# The search reaches half a box to each side, in steps of one column, on every third row.
 _REACH = 10
-_SEARCH_ROW_STEP = 2
+_SEARCH_ROWS = slice(1, None, 3)
 _STEPS = 2
 # A step beyond this many columns left the hill that it climbed.
 _LARGEST_STEP = 1.5
@@ -51,8 +51,9 @@ class DisparityRefiner:
     """Refines the disparity of matched boxes on both images. One thread at a time; keeps its memory."""
 
     def __init__(self) -> None:
-        self._grid = PatchGrid(_COLUMNS, _ROWS)
-        self._strip = PatchGrid(_COLUMNS + 2 * _REACH, _ROWS // _SEARCH_ROW_STEP)
+        down = (np.arange(_ROWS) + 0.5) / _ROWS
+        self._grid = PatchGrid(_COLUMNS, down)
+        self._strip = PatchGrid(_COLUMNS + 2 * _REACH, down[_SEARCH_ROWS])
         self._weight = cone_weight(_COLUMNS, _ROWS, _PATCH_WIDTH)
 
     def __call__(
@@ -113,7 +114,7 @@ class DisparityRefiner:
         first, *rest = place
         self._strip.place(first - disparity.astype(np.float32), *rest)
         strip = self._strip.sample(frame, rectifier)
-        coarse, share = (rows[:, :, ::_SEARCH_ROW_STEP].reshape(len(rows), -1) for rows in (template, weight))
+        coarse, share = (rows[:, :, _SEARCH_ROWS].reshape(len(rows), -1) for rows in (template, weight))
         share = share / np.maximum(share.sum(axis=1), _TINY)[:, None]
         coarse = (coarse - _dot(coarse, share)[:, None]) * share
         windows = _windows(strip)

@@ -12,17 +12,18 @@ from cone_detector.stereo.rectification import Rectifier
 
 
 class PatchGrid:
-    """Sampling points of N patches that are `columns` x `rows` each; its memory is kept between frames.
+    """Sampling points of N patches of equal columns and rows; its memory is kept between frames.
 
     A patch lies column by column in memory, so that patches shifted sideways are views of one wider patch.
     """
 
-    def __init__(self, columns: int, rows: int) -> None:
-        self.columns, self.rows = columns, rows
+    def __init__(self, columns: int, rows: NDArray[np.float64]) -> None:
+        """columns: their number. rows: (rows,) where they lie, 0 at the patch's top and 1 at its bottom."""
+        self.columns, self.rows = columns, len(rows)
         # Distances from the patch's centre, in columns and in patch heights.
         self._across = (np.arange(columns, dtype=np.float32) - np.float32((columns - 1) / 2))[None, :, None]
-        self._down = ((np.arange(rows, dtype=np.float32) + np.float32(0.5)) / rows - np.float32(0.5))[None, None, :]
-        self._x = np.empty((0, columns, rows), np.float32)
+        self._down = (rows - 0.5).astype(np.float32)[None, None, :]
+        self._x = np.empty((0, self.columns, self.rows), np.float32)
         self._y = self._x
 
     def place(
