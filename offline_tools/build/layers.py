@@ -7,34 +7,61 @@ TensorRT tells through its engine inspector, which needs a GPU, or in the verbos
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-# As TensorRT 8.6 ("Channel major FP16 format ..."), 10.x and 11.x ("Half") write a tensor's type.
+# As TensorRT 8.6 ("Channel major FP16 format ..."), 10.x and 11.x ("Half") write a tensor's type, and its bytes.
 _TYPES = {
-    "INT8": r"\bint8\b",
-    "FP16": r"\b(?:fp16|half)\b",
-    "FP32": r"\b(?:fp32|float)\b",
-    "UINT8": r"\buint8\b",
-    "INT32": r"\bint(?:32|64)\b",
-    "BOOL": r"\bbool(?:ean)?\b",
+    "INT8": (r"\bint8\b", 1),
+    "FP16": (r"\b(?:fp16|half)\b", 2),
+    "FP32": (r"\b(?:fp32|float)\b", 4),
+    "UINT8": (r"\buint8\b", 1),
+    "INT32": (r"\bint(?:32|64)\b", 4),
+    "BOOL": (r"\bbool(?:ean)?\b", 1),
 }
 # They order the work of streams and touch no data.
 _NO_WORK = {"signal", "wait", "noop"}
 _LOG_LAYER = re.compile(
-    r"^Name: (?P<name>.*?), LayerType: (?P<kind>\w+), Inputs: \[(?P<inputs>.*?)\](?=, (?:Const|Outp))"
+    r"^Name: (?P<name>.*?), LayerType: (?P<kind>\w+), Inputs: \[(?P<inputs>.*?)\], Constants: \[(?P<constants>.*?)\], "
+    r"Outputs: \[(?P<outputs>.*?)\], TacticName"
 )
+_LOG_TENSOR = re.compile(r"Dimensions: \[(?P<shape>[\d,]*)\].*?Datatype: (?P<type>\w+)")
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """Data that a layer reads or writes. type: one of the names of the layer table."""
+
+    shape: tuple[int, ...]
+    type: str
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        return self.size * _TYPES[self.type][1] if self.type in _TYPES else 0
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One step of a plan. kind: TensorRT's word, in lower case. type: of its first input: what it computes in."""
+    """One step of a plan. kind: TensorRT's word, in lower case. constants: weights, where TensorRT lists them."""
 
     name: str
     kind: str
-    type: str
+    inputs: tuple[Tensor, ...]
+    constants: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+    @property
+    def type(self) -> str:
+        """What it computes in: the type of its first input; "none" where it reads nothing."""
+        return self.inputs[0].type if self.inputs else "none"
 
     @property
     def reformats(self) -> bool:
@@ -43,16 +70,34 @@ class Layer:
 
     @property
     def convolves(self) -> bool:
-        """True for convolutions, fused with others or not. "corr" is what compiled graphs call them."""
-        return any(word in f"{self.kind} {self.name}".lower() for word in ("conv", "corr"))
+        """True for convolutions, fused with others or not; compiled graphs call them correlations or products."""
+        return any(word in f"{self.kind} {self.name}".lower() for word in ("conv", "corr", "fc", "gemm"))
+
+    @property
+    def flops(self) -> float:
+        """Operations of a convolution, two a multiplication; 0 for all else, which is bound by the bytes it moves."""
+        if not self.convolves or not self.constants or not self.outputs:
+            return 0.0
+        weights = max(self.constants, key=lambda constant: constant.size)
+        channels = next((side for side in weights.shape if side > 1), 1)
+        return 2.0 * weights.size * self.outputs[0].size / channels
+
+    @property
+    def bytes(self) -> int:
+        """Bytes read and written."""
+        return sum(tensor.bytes for tensor in (*self.inputs, *self.constants, *self.outputs))
 
 
 def from_inspector(text: str) -> list[Layer]:
     """Layers from the JSON of TensorRT's engine inspector, of a plan built with detailed profiling verbosity."""
     layers = []
     for found in json.loads(text)["Layers"]:
-        inputs = [f"{tensor.get('Format/Datatype', '')} {tensor.get('Datatype', '')}" for tensor in found["Inputs"]]
-        layers.append(Layer(found["Name"], found["LayerType"].lower(), _type(inputs[0] if inputs else "")))
+        inputs, outputs = (tuple(_json_tensor(tensor) for tensor in found[side]) for side in ("Inputs", "Outputs"))
+        # TensorRT 8.6 tells a convolution's weights by their number alone.
+        count = found.get("Weights", {}).get("Count", 0) if isinstance(found.get("Weights"), dict) else 0
+        channels = int(found.get("OutMaps", 0)) or 1
+        weights = (Tensor((channels, count // channels), inputs[0].type),) if count and inputs else ()
+        layers.append(Layer(found["Name"], found["LayerType"].lower(), inputs, weights, outputs))
     return [layer for layer in layers if layer.kind not in _NO_WORK]
 
 
@@ -62,8 +107,8 @@ def from_build_log(messages: Sequence[str]) -> list[Layer]:
     layers = []
     for line in text.splitlines():
         if found := _LOG_LAYER.match(line.strip()):
-            data_type = re.search(r"Datatype: (\w+)", found["inputs"])
-            layers.append(Layer(found["name"], found["kind"].lower(), _type(data_type[1] if data_type else "")))
+            inputs, constants, outputs = (_log_tensors(found[side]) for side in ("inputs", "constants", "outputs"))
+            layers.append(Layer(found["name"], found["kind"].lower(), inputs, constants, outputs))
     return [layer for layer in layers if layer.kind not in _NO_WORK]
 
 
@@ -74,8 +119,20 @@ def count_types(layers: Sequence[Layer]) -> dict[str, int]:
     return dict(counts)
 
 
+def _json_tensor(found: dict[str, Any]) -> Tensor:
+    words = f"{found.get('Format/Datatype', '')} {found.get('Datatype', '')}"
+    return Tensor(tuple(found.get("Dimensions", ())), _type(words))
+
+
+def _log_tensors(text: str) -> tuple[Tensor, ...]:
+    return tuple(
+        Tensor(tuple(int(side) for side in found["shape"].split(",") if side), _type(found["type"]))
+        for found in _LOG_TENSOR.finditer(text)
+    )
+
+
 def _type(text: str) -> str:
-    for name, pattern in _TYPES.items():
+    for name, (pattern, _) in _TYPES.items():
         if re.search(pattern, text, re.IGNORECASE):
             return name
     return text.strip() or "none"
