@@ -107,6 +107,8 @@ class ConeDetectorNode(LifecycleNode):
         except (EngineError, ManifestError, SettingError) as error:
             self.startup_fault = str(error)
         except Exception as error:
+            if not self.context.ok():
+                return False  # stopped while it started
             self.get_logger().error(traceback.format_exc())
             self.startup_fault = " ".join(f"{type(error).__name__}: {error}".split())
         else:
@@ -250,7 +252,7 @@ def main(args: list[str] | None = None, make_node: Callable[[], ConeDetectorNode
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         if node.autostart and not node.start():
-            code = 1
+            code = 1 if rclpy.ok() else 0
         else:
             executor.spin()
     except SettingError as error:

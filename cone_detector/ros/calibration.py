@@ -111,6 +111,8 @@ class CalibrationWatch:
             calibration = StereoCalibration.from_cameras(left, right, self._settings["stereo.rectify"])
         except CalibrationError as error:
             self.reason = str(error)
+        except Exception as error:  # whatever a driver sends, the executor goes on
+            self.reason = f"CameraInfo cannot be used, {type(error).__name__}: {error}"
         else:
             self.locator = StereoLocator(calibration, self._settings)
 

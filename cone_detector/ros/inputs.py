@@ -104,8 +104,9 @@ class Inputs:
             decode_ms = (perf_counter_ns() - begin) / 1e6
             for number, part in enumerate(frames, side):
                 self._offer(number, stamp_ns, part, header, decode_ms / len(frames))
-        except FrameError as error:
-            self._on_fault("both" if self._side_by_side else SIDES[side], str(error))
+        except Exception as error:  # whatever a camera sends, the executor goes on
+            what = str(error) if isinstance(error, FrameError) else f"{type(error).__name__}: {error}"
+            self._on_fault("both" if self._side_by_side else SIDES[side], what)
 
     def _frame(self, message: Image | CompressedImage) -> Frame:
         if isinstance(message, CompressedImage):

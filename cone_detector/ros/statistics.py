@@ -13,6 +13,9 @@ import numpy as np
 from cone_detector.detector import StereoResult
 from cone_detector.latency import Window
 
+# A camera that sends nothing for so many periods has paused.
+_PAUSE_PERIODS = 20
+
 
 @dataclass
 class Fault:
@@ -75,13 +78,17 @@ class StreamWatch:
 
 
 def lost_share(stamps_ns: Iterable[int]) -> float:
-    """Share of images missing in a sequence of camera stamps, 0..1; 0 where there are fewer than thirty.
+    """Share of images missing in a sequence of camera stamps, 0..1; 0 where it cannot be told.
 
-    The camera's period is taken from the shortest gaps; each gap then holds a whole number of periods.
+    The camera's period is taken from the shortest gaps; each gap then holds a whole number of periods. It cannot be
+    told from fewer than thirty stamps, or where gaps are no multiples of one period: then the sender keeps no rate.
     """
     gaps = np.diff(np.fromiter(stamps_ns, np.int64))
     if len(gaps) < 29:
         return 0.0
-    period = max(float(np.percentile(gaps, 10)), 1.0)
-    sent = np.maximum(np.rint(gaps / period), 1).sum()
-    return float(1 - len(gaps) / sent)
+    periods = gaps / max(float(np.percentile(gaps, 10)), 1.0)
+    periods = periods[periods < _PAUSE_PERIODS]
+    whole = np.maximum(np.rint(periods), 1)
+    if np.mean(np.abs(periods - whole) < 0.25) < 0.9:
+        return 0.0
+    return float(1 - len(whole) / whole.sum())

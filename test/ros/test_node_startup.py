@@ -6,7 +6,7 @@ import shutil
 import signal
 
 import pytest
-from harness import NodeProcess, blank_image, values_of
+from harness import NodeProcess, blank_image, until, values_of
 
 
 def without_engines(folder):
@@ -60,6 +60,14 @@ def test_a_signal_ends_a_working_node_cleanly(engines, rig, number):
         rig.publish_pair(blank_image(), blank_image())
         assert node.stop(number) == 0
         assert "Traceback" not in node.log
+
+
+def test_a_signal_while_engines_load_ends_the_node_cleanly(engines, rig):
+    before = rig.node.count_publishers("/diagnostics")
+    with NodeProcess(**{"engine.directory": engines}) as node:
+        until(lambda: rig.node.count_publishers("/diagnostics") > before, "a node that has begun to start")
+        assert node.stop(signal.SIGTERM) == 0
+        assert "FATAL" not in node.log
 
 
 def test_a_second_signal_does_not_cut_the_end_short(engines):
