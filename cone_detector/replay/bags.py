@@ -103,6 +103,10 @@ class StereoBag:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the files."""
         self._reader.close()
 
     def images(self) -> Iterator[BagImage]:

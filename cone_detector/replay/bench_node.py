@@ -45,6 +45,9 @@ def bench_node(
         )
         arrivals = Arrivals()
         stack.callback(arrivals.close)
+        while not arrivals.connected:
+            node.check()
+            time.sleep(0.05)
         arguments = [str(bag), f"--rate={rate_hz}", f"--seconds={seconds}", "--loop"]
         player = stack.enter_context(
             running(Child("player", "cone_detector.ros.player", arguments, logs / "player.log", variables))

@@ -26,17 +26,15 @@ class ReplayError(RuntimeError):
     """A replay that could not run; the message says which process failed and shows its last words."""
 
 
-def ros_environment() -> dict[str, str]:
-    """Variables for all processes of a replay: shared memory for images, this machine only.
+def ros_environment(own_domain: bool = True) -> dict[str, str]:
+    """Variables for all processes of a replay: shared memory for images, and with own_domain this machine only.
 
-    What the user has set stays. Without a ROS_DOMAIN_ID one is taken that other replays on this machine hardly use.
+    What the user has set stays. Without a ROS_DOMAIN_ID, own_domain takes one that other replays hardly use.
     """
-    profile = str(shared("config") / "fastdds_shm.xml")
-    wanted = {
-        **dict.fromkeys(PROFILE_VARIABLES, profile),
-        "ROS_DOMAIN_ID": str(1 + os.getpid() % _DOMAINS),
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-    }
+    wanted = dict.fromkeys(PROFILE_VARIABLES, str(shared("config") / "fastdds_shm.xml"))
+    if own_domain:
+        wanted["ROS_DOMAIN_ID"] = str(1 + os.getpid() % _DOMAINS)
+        wanted["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     return {name: os.environ.get(name) or value for name, value in wanted.items()}
 
 

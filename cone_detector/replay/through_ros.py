@@ -12,17 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cone_detector.replay.bags import StereoBag
 from cone_detector.replay.processes import Child, ReplayError, ros_environment, running
 from cone_detector.replay.records import Recording
 from cone_detector.settings import Value
 
 if TYPE_CHECKING:
-    from cone_detector.ros.recorder import Answer
+    from cone_detector.ros.recorder import Answer, Recorder
 
 NODE_MODULE, PLAYER_MODULE = "cone_detector.node", "cone_detector.ros.player"
 
 # Loading engines may take a while on a slow disk; a replay has nothing to do until then.
 _START_S = 120.0
+# A node that runs already is found at once, or not at all.
+_ATTACH_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,13 @@ class RosReplay:
 def replay(plan: RosReplay) -> tuple[Recording, dict[int, int], list[Answer]]:
     """Plays the bag and listens.
 
-    Returns the recording, the bag's pair number by stamp, and all complete answers. Raises ReplayError where a process
-    fails.
+    Returns the recording, the bag's pair number by stamp, and all complete answers. Raises BagError, or ReplayError
+    where a process fails.
     """
+    # A bag that cannot serve is said at once, without a node.
+    StereoBag(plan.bag).close()
     # The listener lives in this process and reads the same variables.
-    variables = {} if plan.attach else ros_environment()
+    variables = ros_environment(own_domain=not plan.attach)
     os.environ.update(variables)
     from cone_detector.ros.recorder import Recorder, record_of_answer
 
@@ -65,6 +70,7 @@ def replay(plan: RosReplay) -> tuple[Recording, dict[int, int], list[Answer]]:
             )
         recorder = Recorder(plan.ros_arguments)
         stack.callback(recorder.close)
+        _wait_for_node(recorder, node)
         arguments = [str(plan.bag), f"--rate={plan.rate_hz}", f"--seconds={plan.seconds}", f"--stamps={stamps_file}"]
         arguments += ["--loop"] if plan.seconds else []
         arguments += [f"--wait={_START_S}", *plan.ros_arguments]
@@ -109,6 +115,19 @@ def node_arguments(settings: Mapping[str, Value]) -> list[str]:
 def _quoted(text: str) -> str:
     """As a YAML string: a path or name must not be taken for a number."""
     return json.dumps(text)
+
+
+def _wait_for_node(recorder: Recorder, node: Child | None) -> None:
+    """Raises ReplayError where no node can be heard."""
+    end = time.monotonic() + (_START_S if node else _ATTACH_S)
+    while not recorder.wait_for_node(0.2):
+        if node is not None:
+            node.check()
+        if time.monotonic() > end or (node is not None and not node.running):
+            raise ReplayError(
+                "no running node can be heard: are its topics and ROS_DOMAIN_ID the same?"
+                + (f"; {node.log} says:\n{node.last_words()}" if node else "")
+            )
 
 
 def _wait_for(player: Child, node: Child | None) -> None:

@@ -13,6 +13,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
+from rclpy.subscription import Subscription
 from vision_msgs.msg import Detection2DArray, Detection3DArray
 
 TOPICS = {"detections/left": Detection2DArray, "detections/right": Detection2DArray, "cones": Detection3DArray}
@@ -26,13 +27,20 @@ class Arrivals:
         self.age_ms: dict[str, list[float]] = {topic: [] for topic in TOPICS}
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         self._node = Node("cone_arrivals")
+        self._subscriptions: list[Subscription] = []
         for topic, kind in TOPICS.items():
             take = partial(self._take, self.age_ms[topic])
-            self._node.create_subscription(kind, topic, take, QoSProfile(depth=500), raw=True)
+            made = self._node.create_subscription(kind, topic, take, QoSProfile(depth=500), raw=True)
+            self._subscriptions.append(made)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
         self._thread = Thread(target=self._spin, name="arrivals", daemon=True)
         self._thread.start()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the node's publishers have been found."""
+        return all(subscription.get_publisher_count() for subscription in self._subscriptions)
 
     def close(self) -> None:
         """Ends the thread and ROS."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Thread
+from typing import Any
 
 import numpy as np
 import rclpy
@@ -72,12 +74,14 @@ class Recorder:
         self.engine = ""
         rclpy.init(args=ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
         self._node = Node("cone_recorder")
-        subscribe = self._node.create_subscription
-        subscribe(Detection2DArray, "detections/left", lambda message: self._take_detections(0, message), _QOS)
-        subscribe(Detection2DArray, "detections/right", lambda message: self._take_detections(1, message), _QOS)
-        subscribe(Detection3DArray, "cones", self._take_cones, _QOS)
-        subscribe(DiagnosticArray, "latency", self._take_latency, _QOS)
-        subscribe(DiagnosticArray, "/diagnostics", self._take_diagnostics, _QOS)
+        taken: list[tuple[Any, str, Callable[[Any], None]]] = [
+            (Detection2DArray, "detections/left", partial(self._take_detections, 0)),
+            (Detection2DArray, "detections/right", partial(self._take_detections, 1)),
+            (Detection3DArray, "cones", self._take_cones),
+            (DiagnosticArray, "latency", self._take_latency),
+            (DiagnosticArray, "/diagnostics", self._take_diagnostics),
+        ]
+        self._subscriptions = [self._node.create_subscription(*one, _QOS) for one in taken]
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
         self._thread = Thread(target=self._spin, name="recorder", daemon=True)
@@ -89,6 +93,15 @@ class Recorder:
         self._thread.join()
         self._node.destroy_node()
         rclpy.try_shutdown()
+
+    def wait_for_node(self, timeout_s: float) -> bool:
+        """Whether a node's publishers were found within `timeout_s`, so that its first answer is not missed."""
+        end = time.monotonic() + timeout_s
+        while not all(subscription.get_publisher_count() for subscription in self._subscriptions):
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.02)
+        return True
 
     def wait_until_quiet(self, quiet_s: float = 0.7, timeout_s: float = 10.0) -> None:
         """Returns when no new answer has come for `quiet_s`."""
