@@ -9,6 +9,7 @@ white band, large orange ones two.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -156,7 +157,7 @@ def _levels(shape: ConeShape, pixels: float) -> np.ndarray:
 
 
 def cone_mesh(cone: Cone, pixels: float) -> tuple[Mesh, np.ndarray]:
-    """The cone's surface in the world.
+    """The cone's surface in the world, kept for the next picture; the arrays are shared and must not be written to.
 
     Args:
         pixels: its height on the image, which sets the number of quads.
@@ -164,6 +165,12 @@ def cone_mesh(cone: Cone, pixels: float) -> tuple[Mesh, np.ndarray]:
     Returns:
         The mesh and (Q,) shares of ground occlusion: darkening of the lowest parts.
     """
+    # A few levels of detail, a factor of 1.4 apart.
+    return _detailed_mesh(cone, float(2.0 ** (np.ceil(2 * np.log2(np.clip(pixels, 8, 256))) / 2)))
+
+
+@lru_cache(maxsize=1024)
+def _detailed_mesh(cone: Cone, pixels: float) -> tuple[Mesh, np.ndarray]:
     levels = _levels(cone.shape, pixels)
     count = int(np.clip(pixels / 2.2, 16, 56)) // 4 * 4
     angle = np.arange(count) * (2 * np.pi / count)

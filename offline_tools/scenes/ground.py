@@ -102,15 +102,22 @@ class GroundView:
         across = scale / np.float32(lens.fx)
         self.footprint = across * np.sqrt(np.maximum(scale / np.float32(camera.position[2]), 1.0))
 
-    def octave(self, kind: str, wavelength: float, seed: int, out: np.ndarray, amplitude: float) -> None:
-        """Adds one octave of noise to `out`, faded where a pixel holds more than a wave of it."""
-        limit = wavelength * 1.1
-        rows = np.flatnonzero(self.footprint.min(axis=1) < limit)
+    def octave(
+        self, kind: str, wavelength: float, seed: int, out: np.ndarray, amplitude: float, first: int = 0
+    ) -> None:
+        """Adds one octave of noise to `out`, faded where a pixel holds more than a wave of it.
+
+        Args:
+            out: the ground's rows from `first` to some later one, which are all that is drawn.
+        """
+        footprint = self.footprint[first : first + len(out)]
+        rows = np.flatnonzero(footprint.min(axis=1) < wavelength * 1.1)
         if not len(rows):
             return
-        part = slice(int(rows[0]), int(rows[-1]) + 1)
-        fade = np.exp(-((self.footprint[part] * np.float32(1.25 / wavelength)) ** 2)) * np.float32(amplitude)
-        out[part] += fade * sample(kind, self.x[part], self.y[part], wavelength, seed)
+        here = slice(int(rows[0]), int(rows[-1]) + 1)
+        there = slice(first + here.start, first + here.stop)
+        fade = np.exp(-((footprint[here] * np.float32(1.25 / wavelength)) ** 2)) * np.float32(amplitude)
+        out[here] += fade * sample(kind, self.x[there], self.y[there], wavelength, seed)
 
 
 def render_ground(view: GroundView, ground: Ground, markings: Markings, light: Light) -> np.ndarray:
@@ -175,15 +182,15 @@ def _blend_verge(view: GroundView, ground: Ground, albedo: np.ndarray) -> None:
     if not len(rows):
         return
     part = slice(int(rows[0]), int(rows[-1]) + 1)
-    edge = np.zeros(view.x.shape, np.float32)
-    view.octave("smooth", 1.5, ground.seed + 21, edge, 0.35)
-    view.octave("smooth", 0.3, ground.seed + 22, edge, 0.15)
-    blades = np.zeros(view.x.shape, np.float32)
+    shape = (part.stop - part.start, view.x.shape[1])
+    edge, blades = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    for wavelength, amplitude in ((1.5, 0.35), (0.3, 0.15)):
+        view.octave("smooth", wavelength, ground.seed + 21, edge, amplitude, part.start)
     for wavelength, amplitude in ((0.03, 0.35), (0.1, 0.3), (0.6, 0.25), (4.0, 0.2), (25.0, 0.25)):
-        view.octave("smooth", wavelength, ground.seed + 23, blades, amplitude)
+        view.octave("smooth", wavelength, ground.seed + 23, blades, amplitude, part.start)
     softness = np.maximum(view.footprint[part] * 2, 0.15)
-    mask = _steps(np.clip((outside[part] + edge[part]) / softness, 0, 1))[..., None]
-    albedo[part] += mask * (np.exp(blades[part])[..., None] * ground.verge - albedo[part])
+    mask = _steps(np.clip((outside[part] + edge) / softness, 0, 1))[..., None]
+    albedo[part] += mask * (np.exp(blades)[..., None] * ground.verge - albedo[part])
 
 
 def _light(

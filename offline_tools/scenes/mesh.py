@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -31,10 +32,12 @@ class Mesh:
     albedo: np.ndarray
     gloss: np.ndarray
 
+    @cached_property
     def centres(self) -> np.ndarray:
         """Quad centres (Q, 3)."""
         return self.vertices[self.quads].mean(axis=1)
 
+    @cached_property
     def normals(self) -> np.ndarray:
         """Outward unit normals (Q, 3)."""
         corner = self.vertices[self.quads]
@@ -131,14 +134,14 @@ def shade(mesh: Mesh, camera_position: np.ndarray, light: Light, shadow: np.ndar
         camera_position: (3,) world frame.
         shadow: share of the sun that is blocked, scalar or (Q,).
     """
-    normal = mesh.normals()
+    normal = mesh.normals
     facing = normal @ light.sun_direction
     # Thin PVC lets a little light through: the terminator is wrapped by 15 %.
     direct = np.maximum((facing + 0.15) / 1.15, 0.0) * (1.0 - shadow)
     upward = 0.5 + 0.5 * normal[:, 2]
     bounce = 0.22 * light.level
     irradiance = direct[:, None] * light.sun + upward[:, None] * light.sky + (1 - upward)[:, None] * bounce
-    view = camera_position - mesh.centres()
+    view = camera_position - mesh.centres
     view /= np.linalg.norm(view, axis=1, keepdims=True)
     half = view + light.sun_direction
     half /= np.maximum(np.linalg.norm(half, axis=1, keepdims=True), 1e-9)

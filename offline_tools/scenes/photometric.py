@@ -166,8 +166,12 @@ def _noise(coded: np.ndarray, sensor: Sensor, rng: np.random.Generator) -> np.nd
         for top, left in zip(rng.integers(0, _SLACK, 4), rng.integers(0, _SLACK, 4), strict=True)
     ]
     grey, colour = planes[0], cv2.merge(planes[1:])
-    strength = np.float32(sensor.noise) * (0.55 + 0.9 * np.sqrt(np.clip(1.0 - coded / 300.0, 0, 1)))
-    return strength * (np.float32(0.8) * grey[..., None] + np.float32(0.5) * colour)
+    # Shot noise, seen through the tone curve: the shadows show more of it than the lights.
+    strength = np.float32(sensor.noise) * (0.55 + 0.9 * np.sqrt(np.clip(1.0 - coded[..., 1] / 300.0, 0, 1)))
+    colour *= np.float32(0.5)
+    colour += np.float32(0.8) * grey[..., None]
+    colour *= strength[..., None]
+    return colour
 
 
 def _chroma(coded: np.ndarray, sensor: Sensor) -> np.ndarray:

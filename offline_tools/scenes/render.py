@@ -100,6 +100,8 @@ def _draw_cones(scene: Scene, camera: Camera) -> list[_Drawn]:
             continue
         cone = cones[index]
         pixels = camera.intrinsics.fy * cone.shape.height / depth
+        if _beyond(camera, optical[index], cone):
+            continue
         mesh, occlusion = cone_mesh(cone, pixels)
         vertices = camera.project(mesh.vertices)
         low, high = vertices.min(axis=0), vertices.max(axis=0)
@@ -117,10 +119,19 @@ def _draw_cones(scene: Scene, camera: Camera) -> list[_Drawn]:
     return drawn
 
 
+def _beyond(camera: Camera, base: np.ndarray, cone: Cone) -> bool:
+    """Whether a ball around the cone lies beside the image, which saves building its surface."""
+    reach = 1.2 * max(cone.shape.height, cone.shape.base)
+    pixel = camera.project_optical(base)
+    margin = camera.intrinsics.fx * reach / max(base[2] - reach, 0.1)
+    lens = camera.intrinsics
+    return bool((pixel < -margin).any() or (pixel > [lens.width + margin, lens.height + margin]).any())
+
+
 def _cone_radiance(
     cone: Cone, mesh: Mesh, occlusion: np.ndarray, camera: Camera, scene: Scene, shaded: float, depth: float
 ) -> np.ndarray:
-    blocked = np.maximum(self_shadow(cone, mesh.centres(), scene.light), shaded)
+    blocked = np.maximum(self_shadow(cone, mesh.centres, scene.light), shaded)
     radiance = shade(mesh, camera.position, scene.light, blocked) * (1.0 - occlusion)[:, None].astype(np.float32)
     haze = 1.0 - np.exp(-depth / 700.0)
     return radiance + np.float32(haze) * ((scene.light.horizon * 0.75).astype(np.float32) - radiance)
