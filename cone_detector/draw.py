@@ -131,20 +131,19 @@ def _draw_label(
     scale: float,
     taken: list[_Rectangle],
 ) -> None:
-    """Writes a label above its box, or as near as it fits without covering another label."""
+    """Writes a label above its box, or as near as it fits; none where it would cover other boxes and labels."""
     (width, height), base = cv2.getTextSize(text, _FONT, scale, 1)
     width, height = width + 4, height + base + 2
     x = min(max(box[0], 0), max(picture.shape[1] - width, 0))
     above, below = box[1] - height - 2, box[3] + 3
-    rows = [
-        above,
-        below,
-        *(above - k * (height + 1) for k in range(1, 8)),
-        *(below + k * (height + 1) for k in range(1, 4)),
-    ]
-    room = [y for y in rows if 0 <= y <= picture.shape[0] - height] or [0]
-    y = next((y for y in room if not any(_overlap((x, y, x + width, y + height), other) for other in taken)), room[0])
-    taken.append((x, y, x + width, y + height))
+    step = height + 1
+    rows = (above, below, above - step, below + step, above - 2 * step, above - 3 * step, max(box[1], 0) + 2)
+    places = ((x, y, x + width, y + height) for y in rows if 0 <= y <= picture.shape[0] - height)
+    free = next((place for place in places if not any(_overlap(place, other) for other in taken if other != box)), None)
+    if free is None:
+        return
+    y = free[1]
+    taken.append(free)
     if y not in (above, below):
         cv2.line(picture, (x, y + height), (box[0], box[1] if y < above else box[3]), colour, 1, cv2.LINE_AA)
     cv2.rectangle(picture, (x, y), (x + width, y + height), colour, cv2.FILLED)
@@ -160,9 +159,7 @@ def _draw_grid(picture: Image, origin: NDArray[np.float64], scale: float, ahead_
     for x in np.arange(-(aside_m // 5) * 5, aside_m + 0.1, 5):
         start, end = (_pixel(origin + scale * np.array([x, -z])) for z in (0, ahead_m))
         cv2.line(picture, start, end, _GRID, 1)
-        cv2.putText(
-            picture, f"{x:+.0f}", (start[0] - 10, picture.shape[0] - 8), _FONT, 0.45, _GRID_TEXT, 1, cv2.LINE_AA
-        )
+        cv2.putText(picture, f"{x:g}", (start[0] - 10, picture.shape[0] - 8), _FONT, 0.45, _GRID_TEXT, 1, cv2.LINE_AA)
     camera = np.array([[0, -14], [9, 4], [-9, 4]]) + origin
     cv2.fillPoly(picture, [camera.round().astype(np.int32)], _PAPER, cv2.LINE_AA)
 
