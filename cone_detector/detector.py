@@ -108,6 +108,8 @@ class StereoDetector:
         self.no_locator_reason = "no calibration yet: CameraInfo of both cameras is needed"
         self.pinhole = ((0.5, NOMINAL_FOCAL_SHARE), (0.5, NOMINAL_FOCAL_SHARE))
         self._writer = LetterboxWriter()
+        # Of the inference thread alone, while others write canvases.
+        self._close_up_writer = LetterboxWriter()
         self._budget = Budget({name: m.network[0] * m.network[1] for name, m in engine.manifests.items()})
         self.settings = settings
 
@@ -151,12 +153,12 @@ class StereoDetector:
         conditions = Conditions(self._budget.fits, self._horizon(images, plan.pitch_deg))
         clock.restart()
         steps = [plan.policy.first(conditions)]
-        sight = self._look(plan, steps[0], slot, True, clock)
+        sight = self._look(plan, steps[0], slot, images, True, clock)
         decision = plan.policy.second(sight, conditions)
         rows = sight.rows
         if decision.step is not None:
             steps.append(decision.step)
-            rows = self._combine(rows, self._look(plan, decision.step, slot, False, clock).rows, decision.step)
+            rows = self._combine(rows, self._look(plan, decision.step, slot, images, False, clock).rows, decision.step)
         plan.policy.remember(rows)
         found = (_in_image(rows[0], images[0].letterbox), _in_image(rows[1], images[1].letterbox))
         clock.lap("nms")
@@ -167,8 +169,18 @@ class StereoDetector:
     def close(self) -> None:
         self.engine.close()
 
-    def _look(self, plan: _Plan, step: Step, slot: int, fresh: bool, clock: StageClock) -> Sight:
+    def _look(
+        self,
+        plan: _Plan,
+        step: Step,
+        slot: int,
+        images: tuple[CameraImage, CameraImage],
+        fresh: bool,
+        clock: StageClock,
+    ) -> Sight:
         """Runs one pass; its rows without doubles, those to publish apart from fainter ones."""
+        if step.name in self.engine.close_ups:
+            self._write_close_up(step, images)
         rows = self.engine.infer(step.name, slot, fresh, step.top)
         spent = clock.lap("inference")
         seen = keep_confident(rows[0], plan.floor), keep_confident(rows[1], plan.floor)
@@ -177,6 +189,11 @@ class StereoDetector:
         (left, faint_left), (right, faint_right) = (split_by_confidence(side, plan.thresholds) for side in seen)
         self._budget.note(step.name, spent + clock.lap("nms"))
         return Sight((left, right), (faint_left, faint_right))
+
+    def _write_close_up(self, step: Step, images: tuple[CameraImage, CameraImage]) -> None:
+        strip = self.engine.manifests[step.name].strip
+        for image, top, close_up in zip(images, step.top, self.engine.close_ups[step.name], strict=True):
+            self._close_up_writer.write_close_up(image.frame, image.letterbox, top, strip, close_up)
 
     def _combine(self, first: Rows, second: Rows, step: Step) -> Rows:
         """Rows of both passes: a look at the whole canvas replaces the first one, a look at a strip completes it."""

@@ -73,19 +73,46 @@ class LetterboxWriter:
         """
         box = Letterbox.fit(frame.size, (canvas.shape[1], canvas.shape[0]))
         (width, height), (x, y) = box.scaled, box.offset
-        inside = canvas[y : y + height, x : x + width]
-        linear = min(box.scale) >= _SMALLEST_LINEAR_SCALE
-        interpolation = cv2.INTER_LINEAR if linear else cv2.INTER_AREA
-        if frame.to_bgr is None:
-            cv2.resize(frame.pixels, box.scaled, dst=inside, interpolation=interpolation)
-        else:
-            shape = (height, width, *frame.pixels.shape[2:])
-            if self._scratch.shape != shape:
-                self._scratch = np.empty(shape, np.uint8)
-            cv2.resize(frame.pixels, box.scaled, dst=self._scratch, interpolation=interpolation)
-            cv2.cvtColor(self._scratch, frame.to_bgr, dst=inside)
-        canvas[:y] = PADDING_VALUE
-        canvas[y + height :] = PADDING_VALUE
-        canvas[y : y + height, :x] = PADDING_VALUE
-        canvas[y : y + height, x + width :] = PADDING_VALUE
+        self._write(frame.pixels, frame.to_bgr, canvas, (x, y, x + width, y + height))
         return box
+
+    def write_close_up(self, frame: Frame, box: Letterbox, top: int, strip: int, close_up: NDArray[np.uint8]) -> None:
+        """Writes what `strip` canvas rows from `top` on show of `frame` into `close_up`, in place, in more detail.
+
+        box: where the frame lies on its canvas. close_up: (h, w, 3) uint8, a whole number of times larger than the
+        strip.
+        """
+        finer = close_up.shape[1] // box.canvas[0]
+        (width, height), (x, y) = box.scaled, box.offset
+        first = max(top, y)
+        last = max(min(top + strip, y + height), first)
+        source = frame.pixels[round((first - y) / box.scale[1]) : round((last - y) / box.scale[1])]
+        inside = (x * finer, (first - top) * finer, (x + width) * finer, (last - top) * finer)
+        self._write(source, frame.to_bgr, close_up, inside)
+
+    def _write(
+        self,
+        pixels: NDArray[np.uint8],
+        to_bgr: int | None,
+        canvas: NDArray[np.uint8],
+        place: tuple[int, int, int, int],
+    ) -> None:
+        """Scales `pixels` into the rectangle x1, y1, x2, y2 of `canvas`, and pads the rest."""
+        x1, y1, x2, y2 = place
+        inside = canvas[y1:y2, x1:x2]
+        height, width = inside.shape[:2]
+        if inside.size:
+            smallest = min(width / pixels.shape[1], height / pixels.shape[0])
+            interpolation = cv2.INTER_LINEAR if smallest >= _SMALLEST_LINEAR_SCALE else cv2.INTER_AREA
+            if to_bgr is None:
+                cv2.resize(pixels, (width, height), dst=inside, interpolation=interpolation)
+            else:
+                shape = (height, width, *pixels.shape[2:])
+                if self._scratch.shape != shape:
+                    self._scratch = np.empty(shape, np.uint8)
+                cv2.resize(pixels, (width, height), dst=self._scratch, interpolation=interpolation)
+                cv2.cvtColor(self._scratch, to_bgr, dst=inside)
+        canvas[:y1] = PADDING_VALUE
+        canvas[y2:] = PADDING_VALUE
+        canvas[y1:y2, :x1] = PADDING_VALUE
+        canvas[y1:y2, x2:] = PADDING_VALUE

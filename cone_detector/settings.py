@@ -50,7 +50,7 @@ def _live(name: str, default: Value, doc: str, *, low: float | None = None, high
     return Setting(name, default, doc, low, high, choices, live=True)
 
 
-POLICIES = ("fixed_320", "fixed_640", "cascade", "band", "predictive")
+POLICIES = ("fixed_320", "fixed_640", "cascade", "band", "zoom", "predictive")
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("autostart", True, "Configure and activate at start; false leaves that to a lifecycle manager."),
@@ -64,6 +64,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("engine.manifest_320", "", "Manifest of the 320 engine, instead of a search; set manifest_640 too."),
     Setting("engine.manifest_640", "", "Manifest of the 640 engine, instead of a search; set manifest_320 too."),
     Setting("engine.manifest_band", "", "Manifest of the band engine, beside the two others, where there is one."),
+    Setting("engine.manifest_zoom", "", "Manifest of the zoom engine, beside the others, where there is one."),
     Setting("engine.threads", 0, "CPU threads of one pass (OpenVINO); 0: all cores.", 0, 64),
     # Detection
     _live("confidence", 0.35, "Lowest score of a cone that is published.", low=0.01, high=1.0),
@@ -74,9 +75,9 @@ SETTINGS: tuple[Setting, ...] = (
     _live("nms_iou", 0.5, "Overlap above which the weaker of two boxes of one class goes.",
           low=0.05, high=1.0),
     # Adaptive inference
-    _live("policy.name", "cascade", "Which passes run on a frame; band and predictive need the band engine.",
+    _live("policy.name", "cascade", "Which passes run on a frame; band, zoom and predictive need engines for strips.",
           choices=POLICIES),
-    _live("policy.band_on_evidence", False, "band: the strip of far cones is looked at on evidence only, not always."),
+    _live("policy.band_on_evidence", False, "band, zoom: look at the strip of far cones on evidence only, not always."),
     _live("policy.evidence.nothing_seen", True, "Evidence: an image shows no cone at all."),
     _live("policy.evidence.mean_confidence", True, "Evidence: the mean score of an image is low."),
     _live("policy.min_mean_confidence", 0.80, "Lowest mean score of an image that is no evidence.", low=0.0, high=1.0),

@@ -30,6 +30,9 @@ class OnnxRuntimeEngine:
         self.slots: tuple[NDArray[np.uint8], ...] = tuple(
             np.zeros((2, height, width, 3), np.uint8) for _ in range(slots)
         )
+        self.close_ups: Mapping[str, NDArray[np.uint8]] = {}
+        if manifest.magnified > 1:
+            self.close_ups = {manifest.name: np.zeros((2, *manifest.input_size[::-1], 3), np.uint8)}
         self.times = PassTimes()
         self.device = "CPU, ONNX Runtime"
         self.notes: tuple[str, ...] = ("for evaluation only",)
@@ -40,7 +43,9 @@ class OnnxRuntimeEngine:
 
     def infer(self, name: str, slot: int, fresh: bool = True, top: tuple[int, int] = (0, 0)) -> NDArray[np.float32]:
         frames, strip = self.slots[slot], self.manifests[name].strip
-        if strip:
+        if name in self.close_ups:
+            frames = self.close_ups[name]
+        elif strip:
             frames = np.stack([frame[first : first + strip] for frame, first in zip(frames, top, strict=True)])
         (rows,) = self._session.run([OUTPUT_NAME], {INPUT_NAME: frames})
         if strip:

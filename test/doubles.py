@@ -32,7 +32,8 @@ MANIFEST_320 = Manifest(
 )
 MANIFEST_640 = replace(MANIFEST_320, name="640", file="table-640.onnx", network=(640, 384))
 MANIFEST_BAND = replace(MANIFEST_320, name="band", file="table-band.onnx", network=(640, 96), strip=96)
-ALL_PASSES = (MANIFEST_320, MANIFEST_640, MANIFEST_BAND)
+MANIFEST_ZOOM = replace(MANIFEST_320, name="zoom", file="table-zoom.onnx", network=(1280, 128), strip=64)
+ALL_PASSES = (MANIFEST_320, MANIFEST_640, MANIFEST_BAND, MANIFEST_ZOOM)
 
 
 def rows_of(*cones: tuple[float, float, float, float, float, int]) -> NDArray[np.float32]:
@@ -54,6 +55,9 @@ class TableEngine:
     ) -> None:
         self.manifests = {m.name: replace(m, nms=nms) for m in passes}
         self.slots = tuple(np.zeros((2, CANVAS[1], CANVAS[0], 3), np.uint8) for _ in range(slots))
+        self.close_ups = {
+            m.name: np.zeros((2, *m.input_size[::-1], 3), np.uint8) for m in self.manifests.values() if m.magnified > 1
+        }
         self.times = PassTimes()
         self.device = "table"
         self.notes: tuple[str, ...] = ()

@@ -193,6 +193,17 @@ def test_a_band_adds_far_cones_and_says_where_it_looked():
     assert top[0] + 96 >= 161
 
 
+def test_a_zoom_is_given_the_camera_images_own_pixels():
+    engine = TableEngine(lambda name, canvas: np.zeros((2, 300, 6), np.float32))
+    rng = np.random.default_rng(0)
+    left, right = (Frame(rng.integers(0, 256, (720, 1280, 3), np.uint8)) for _ in range(2))
+    result = StereoDetector(engine, Settings({"policy.name": "zoom"})).detect(left, right)
+    assert [step.name for step in result.steps] == ["320", "zoom"]
+    for frame, close_up, top in zip((left, right), engine.close_ups["zoom"], result.steps[1].top, strict=True):
+        first = 2 * (top - 12)
+        np.testing.assert_array_equal(close_up, frame.pixels[first : first + 128])
+
+
 @pytest.mark.parametrize("name", ["band", "predictive"])
 def test_a_policy_whose_pass_is_missing_is_refused_and_the_old_one_stays(name):
     engine = TableEngine(lambda name, canvas: np.zeros((2, 300, 6), np.float32), passes=(MANIFEST_320, MANIFEST_640))

@@ -93,3 +93,29 @@ def test_a_steep_reduction_does_not_alias():
     canvas = np.zeros((384, 640, 3), np.uint8)
     LetterboxWriter().write(Frame(stripes), canvas)
     assert canvas.min() == canvas.max() == 63
+
+
+@pytest.mark.parametrize("to_bgr", [None, cv2.COLOR_RGB2BGR])
+@pytest.mark.parametrize(("top", "strip"), [(0, 64), (100, 64), (320, 64), (150, 96)])
+@pytest.mark.parametrize("source", [(1280, 720), (1920, 1200), (672, 376)])
+def test_a_close_up_shows_the_strip_in_more_detail(source, top, strip, to_bgr):
+    """Averaged 2x2, a close-up is the strip of the canvas; padding is where the canvas has it."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (source[1] // 40, source[0] // 40, 3), np.uint8)
+    frame = Frame(cv2.resize(coarse, source, interpolation=cv2.INTER_CUBIC), to_bgr)
+    canvas = np.zeros((384, 640, 3), np.uint8)
+    box = LetterboxWriter().write(frame, canvas)
+    close_up = np.zeros((2 * strip, 1280, 3), np.uint8)
+    LetterboxWriter().write_close_up(frame, box, top, strip, close_up)
+    halved = cv2.resize(close_up, (640, strip), interpolation=cv2.INTER_AREA)
+    difference = np.abs(halved.astype(int) - canvas[top : top + strip])
+    assert difference.mean() < 3
+    padding = (canvas == PADDING_VALUE).all(axis=(1, 2))[top : top + strip]
+    assert (close_up.reshape(strip, -1)[padding] == PADDING_VALUE).all()
+
+
+def test_a_close_up_of_padding_alone_is_padding():
+    close_up = np.zeros((16, 1280, 3), np.uint8)
+    frame = Frame(np.zeros((720, 1280, 3), np.uint8))
+    LetterboxWriter().write_close_up(frame, Letterbox.fit(frame.size, CANVAS), 0, 8, close_up)
+    assert (close_up == PADDING_VALUE).all()

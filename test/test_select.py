@@ -95,7 +95,7 @@ def test_the_band_comes_along_where_there_is_one_and_must_be_there_for_its_polic
     put(tmp_path, "full", map50=0.5, model="full", manifests=ALL_PASSES)
     assert choose_for(Settings(FIXED), tmp_path, PASSES).candidate.model == "plain"
     chosen = choose_for(Settings(FIXED | {"engine.model": "full"}), tmp_path, PASSES).candidate
-    assert [path.name for path in chosen.paths] == ["full-320.json", "full-640.json", "full-band.json"]
+    assert [path.name for path in chosen.paths] == [f"full-{name}.json" for name in ("320", "640", "band", "zoom")]
     assert choose_for(Settings(BAND), tmp_path, PASSES).candidate.model == "full"
     with pytest.raises(EngineError, match="passes 320, 640, band"):
         choose_for(Settings(BAND | {"engine.model": "plain"}), tmp_path, PASSES)

@@ -9,15 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-LOW, HIGH, BAND = "320", "640", "band"
+LOW, HIGH, BAND, ZOOM = "320", "640", "band", "zoom"
 SIDES = ("left", "right")
 
-# The passes that each policy may run.
+# The passes that each policy may run: a band is a strip at the canvas's scale, a zoom one at the camera's.
 PASSES_OF: Mapping[str, tuple[str, ...]] = {
     "fixed_320": (LOW,),
     "fixed_640": (HIGH,),
     "cascade": (LOW, HIGH),
     "band": (LOW, BAND),
+    "zoom": (LOW, ZOOM),
     "predictive": (LOW, HIGH, BAND),
 }
 

@@ -193,12 +193,13 @@ def make_policy(settings: Settings, manifests: Mapping[str, Manifest]) -> Policy
     canvas = manifests[LOW].canvas
     if name == "cascade":
         return TwoPasses(HIGH, settings, canvas)
-    strip = manifests[BAND].strip
+    second = needed[-1]
+    strip = manifests[second].strip
     band = BandPlacer(strip, canvas[1], settings["policy.camera_height_m"])
     if name == "predictive":
         return Predictive(settings, canvas, band, strip)
     always = "" if settings["policy.band_on_evidence"] else "far cones"
-    return TwoPasses(BAND, settings, canvas, band, always)
+    return TwoPasses(second, settings, canvas, band, always)
 
 
 def _possible(manifests: Mapping[str, Manifest]) -> list[str]:

@@ -31,11 +31,13 @@ class PassTimes:
 
 
 class Engine(Protocol):
-    """The networks of one model, one a pass ("320", "640", "band"), over shared canvases.
+    """The networks of one model, one a pass ("320", "640", "band", "zoom"), over shared canvases.
 
     manifests: by pass name.
     slots: canvases, each (2, H, W, 3) uint8 BGR, row 0 left and row 1 right, in memory that the device reads directly.
         Whoever owns a slot writes both halves, then calls `infer`, with other passes over the same pixels if wanted.
+    close_ups: by pass name, the input of a pass over a strip that is finer than the canvas, (2, h, w, 3) uint8 BGR. The
+        detector writes it from the camera images before `infer`, which then reads it and not the slot.
     times: of the last `infer`.
     device: where it runs, for people ("CPU AMD EPYC", "NVIDIA GeForce RTX 4060").
     notes: what a person should know of how it runs (a CUDA graph that could not be captured, say).
@@ -43,6 +45,7 @@ class Engine(Protocol):
 
     manifests: Mapping[str, Manifest]
     slots: tuple[NDArray[np.uint8], ...]
+    close_ups: Mapping[str, NDArray[np.uint8]]
     times: PassTimes
     device: str
     notes: tuple[str, ...]

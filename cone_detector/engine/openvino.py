@@ -49,9 +49,12 @@ class OpenVinoEngine:
         self._inputs = [ov.Tensor(slot, shared_memory=True) for slot in self.slots]
         # A strip's rows do not lie together for both images, so they are brought together here: 0.5 MB a pass.
         self._strips = {
-            name: np.zeros((2, manifest.strip, width, 3), np.uint8)
+            name: np.zeros((2, *manifest.input_size[::-1], 3), np.uint8)
             for name, manifest in self.manifests.items()
             if manifest.strip
+        }
+        self.close_ups: Mapping[str, NDArray[np.uint8]] = {
+            name: strip for name, strip in self._strips.items() if self.manifests[name].magnified > 1
         }
         self._strip_inputs = {name: ov.Tensor(strip, shared_memory=True) for name, strip in self._strips.items()}
         self._rows = {name: np.zeros((2, ROWS, 6), np.float32) for name in self.manifests}
@@ -71,7 +74,7 @@ class OpenVinoEngine:
         strip = self._strips.get(name)
         if strip is None:
             request.set_tensor(INPUT_NAME, self._inputs[slot])
-        else:
+        elif name not in self.close_ups:
             for side in (0, 1):
                 strip[side] = self.slots[slot][side, top[side] : top[side] + len(strip[side])]
         start = perf_counter_ns()

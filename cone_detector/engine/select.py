@@ -14,7 +14,7 @@ from cone_detector.settings import Settings
 
 RUNTIMES = ("auto", "tensorrt", "openvino")
 # Taken along where a model has them, so that the policy may change while the node runs.
-OPTIONAL_PASSES = ("band",)
+OPTIONAL_PASSES = ("band", "zoom")
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ class TensorRtEngine:
             if m.gpu and m.gpu.driver and device.driver and m.gpu.driver != device.driver
         )
         self.slots: tuple[NDArray[np.uint8], ...] = ()
+        self.close_ups: Mapping[str, NDArray[np.uint8]] = {}
         # The slot whose pixels lie on the GPU; None after a fault, or where there is none yet.
         self._uploaded: int | None = None
         self._sleeps = wait == "sleep"
@@ -69,6 +70,11 @@ class TensorRtEngine:
             self._close.callback(self._stream.close)
             self._canvas = self._allocate(2 * height * width * 3)
             self.slots = tuple(cuda.page_locked((2, height, width, 3), np.uint8) for _ in range(slots))
+            self.close_ups = {
+                name: cuda.page_locked((2, *manifest.input_size[::-1], 3), np.uint8)
+                for name, manifest in self.manifests.items()
+                if manifest.magnified > 1
+            }
             self._marks = _Marks(self._close)
             for (_, manifest), file in zip(loaded, files, strict=True):
                 self._passes[manifest.name] = self._load(file, manifest)
@@ -79,11 +85,16 @@ class TensorRtEngine:
             raise
 
     def infer(self, name: str, slot: int, fresh: bool = True, top: tuple[int, int] = (0, 0)) -> NDArray[np.float32]:
-        upload = fresh or slot != self._uploaded
+        close_up = self.close_ups.get(name)
+        upload = close_up is None and (fresh or slot != self._uploaded)
+        uploaded = self._uploaded if close_up is not None else slot
         self._uploaded = None
         step = self._passes[name]
         try:
-            if step.strip:
+            if close_up is not None:
+                self._stream.upload(step.input, close_up)
+                self._start(step, None)
+            elif step.strip:
                 self._start_strip(step, slot if upload else None, top)
             else:
                 self._start(step, slot if upload else None)
@@ -91,13 +102,14 @@ class TensorRtEngine:
             self._read_times(upload)
         except EngineError as error:
             raise EngineError(f"pass {name} failed on {self.device}: {error}") from error
-        self._uploaded = slot
+        self._uploaded = uploaded
         if step.strip:
             step.rows[:, :, 1:4:2] += np.array(top, np.float32).reshape(2, 1, 1)
         return step.rows
 
     def close(self) -> None:
         self.slots = ()
+        self.close_ups = {}
         for step in self._passes.values():
             step.close()
         self._passes.clear()
@@ -110,7 +122,8 @@ class TensorRtEngine:
 
     def _load(self, file: Path, manifest: Manifest) -> Plan:
         rows = cuda.page_locked((2, ROWS, 6), np.float32)
-        strip = self._allocate(2 * manifest.strip * manifest.canvas[0] * 3) if manifest.strip else None
+        width, height = manifest.input_size
+        strip = self._allocate(2 * height * width * 3) if manifest.strip else None
         return Plan(file, manifest, strip or self._canvas, self._allocate(rows.nbytes), rows)
 
     def _warm_up(self, name: str, graphs: bool) -> None:

@@ -66,9 +66,9 @@ class Plan:
 
 
 def _check_tensors(api: trt_api.Api, engine: Any, file: Path, manifest: Manifest) -> None:
-    width, height = manifest.canvas
+    width, height = manifest.input_size
     expected = {
-        INPUT_NAME: ((2, manifest.strip or height, width, 3), api.trt.uint8),
+        INPUT_NAME: ((2, height, width, 3), api.trt.uint8),
         OUTPUT_NAME: ((2, ROWS, 6), api.trt.float32),
     }
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]

@@ -35,6 +35,7 @@ class StandInEngine:
         self.slots: tuple[NDArray[np.uint8], ...] = tuple(
             np.zeros((2, height, width, 3), np.uint8) for _ in range(slots)
         )
+        self.close_ups: Mapping[str, NDArray[np.uint8]] = {}
         self.times = PassTimes(compute_ms=latency_ms)
         self.device = f"stand-in, {latency_ms:g} ms a pass"
         self.notes: tuple[str, ...] = ()

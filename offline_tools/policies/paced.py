@@ -31,7 +31,7 @@ class _Stopwatch:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.manifests: Mapping[str, Manifest] = engine.manifests
-        self.slots = engine.slots
+        self.slots, self.close_ups = engine.slots, engine.close_ups
         self.times: PassTimes = engine.times
         self.device, self.notes = engine.device, engine.notes
         self.spent_ms: list[float] = []

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cone_detector.engine.contract import ROWS, Engine, PassTimes
 from cone_detector.engine.manifest import Manifest
 from cone_detector.frames import Frame
-from cone_detector.letterbox import LetterboxWriter
+from cone_detector.letterbox import Letterbox, LetterboxWriter
 
 # Rows below are never asked for: the lowest confidence that a setting allows.
 _FLOOR = 0.01
@@ -34,8 +34,12 @@ class RowStore:
         self._writer = LetterboxWriter()
         self._frame = ""
         self._read: Callable[[], tuple[Frame, Frame]] | None = None
+        self._frames: tuple[Frame, ...] = ()
+        self._boxes: dict[int, Letterbox] = {}
         self.manifests: Mapping[str, Manifest] = engine.manifests
         self.slots = engine.slots
+        # The store writes close-ups itself, from frames that it decodes only where it must.
+        self.close_ups: Mapping[str, NDArray[np.uint8]] = {}
         self.times = PassTimes()
         self.device = engine.device
         self.notes: tuple[str, ...] = ()
@@ -48,6 +52,8 @@ class RowStore:
         key = f"{self._frame}|{name}|{top[0]}|{top[1]}"
         if key not in self._kept:
             self._look()
+            if name in self._engine.close_ups:
+                self._look_closer(name, top)
             rows = self._engine.infer(name, 0, True, top)
             count = int((rows[:, :, 4] >= _FLOOR).sum(axis=1).max())
             self._kept[key] = rows[:, :count].copy()
@@ -59,9 +65,15 @@ class RowStore:
     def _look(self) -> None:
         """Letterboxes the shown frame, once for all passes."""
         if self._read is not None:
-            for side, frame in enumerate(self._read()):
-                self._writer.write(frame, self._engine.slots[0][side])
+            self._frames = self._read()
+            for side, frame in enumerate(self._frames):
+                self._boxes[side] = self._writer.write(frame, self._engine.slots[0][side])
             self._read = None
+
+    def _look_closer(self, name: str, top: tuple[int, int]) -> None:
+        strip, close_up = self.manifests[name].strip, self._engine.close_ups[name]
+        for side, frame in enumerate(self._frames):
+            self._writer.write_close_up(frame, self._boxes[side], top[side], strip, close_up[side])
 
     def save(self) -> None:
         """Writes the rows to the file, in one step, where any are new."""
