@@ -24,8 +24,8 @@ NODE_MODULE, PLAYER_MODULE = "cone_detector.node", "cone_detector.ros.player"
 
 # Loading engines may take a while on a slow disk; a replay has nothing to do until then.
 _START_S = 120.0
-# A node that runs already is found at once, or not at all.
-_ATTACH_S = 15.0
+# A node that was started beside the replay loads its engines meanwhile.
+_ATTACH_S = 60.0
 
 
 @dataclass(frozen=True)
