@@ -30,7 +30,7 @@ def errors(found, truth):
 @pytest.mark.parametrize("seed", range(4))
 def test_boxes_that_err_do_not_spoil_it(scene, seed):
     left, right, left_frame, right_frame, truth = scene
-    found = DisparityRefiner()(jittered(left, seed), jittered(right, seed + 50), left_frame, right_frame)
+    found = DisparityRefiner(SIZE)(jittered(left, seed), jittered(right, seed + 50), left_frame, right_frame)
     assert errors(found, truth).max() < 0.15
     assert errors(found, truth)[truth < 12].max() < 0.08
     assert found.correlation.min() > 0.9
@@ -41,14 +41,14 @@ def test_no_pixel_locking(shift):
     """Errors that depend on the fraction of a pixel would bend space in steps; interpolation is known for it."""
     left, right = boxes_at(cones_on_ground([6.0, 10.0, 14.0], 0.4))
     right[:, [0, 2]] += shift
-    found = DisparityRefiner()(left - 0.5, right - 0.5, paint(left), paint(right))
+    found = DisparityRefiner(SIZE)(left - 0.5, right - 0.5, paint(left), paint(right))
     assert errors(found, (left - right)[:, 0]).max() < 0.03
 
 
 def test_exposure_of_the_cameras_may_differ(scene):
     left, right, left_frame, _, truth = scene
     darker = paint(right + 0.5, 1.5, gain=0.7, seed=3)
-    assert errors(DisparityRefiner()(left, right, left_frame, darker), truth).max() < 0.1
+    assert errors(DisparityRefiner(SIZE)(left, right, left_frame, darker), truth).max() < 0.1
 
 
 def test_sigma_is_honest(scene):
@@ -57,7 +57,7 @@ def test_sigma_is_honest(scene):
     scores = []
     for seed in range(12):
         frames = (paint(left + 0.5, 4.0, seed=2 * seed), paint(right + 0.5, 4.0, seed=2 * seed + 1))
-        found = DisparityRefiner()(jittered(left, seed, 0.7), jittered(right, seed + 50, 0.7), *frames)
+        found = DisparityRefiner(SIZE)(jittered(left, seed, 0.7), jittered(right, seed + 50, 0.7), *frames)
         scores.append((found.value - truth) / found.sigma)
     assert 0.25 < np.std(scores) < 1.5
 
@@ -65,7 +65,7 @@ def test_sigma_is_honest(scene):
 def test_sigma_grows_with_noise(scene):
     left, right, *_ = scene
     quiet, loud = (
-        DisparityRefiner()(left, right, paint(left + 0.5, noise, seed=1), paint(right + 0.5, noise, seed=2))
+        DisparityRefiner(SIZE)(left, right, paint(left + 0.5, noise, seed=1), paint(right + 0.5, noise, seed=2))
         for noise in (1.0, 12.0)
     )
     assert (loud.sigma > 2 * quiet.sigma).all()
@@ -74,13 +74,13 @@ def test_sigma_grows_with_noise(scene):
 def test_other_things_in_the_boxes_do_not_correlate(scene):
     left, right, left_frame, _, _ = scene
     noise = np.random.default_rng(0).integers(0, 255, (SIZE[1], SIZE[0], 3), np.uint8)
-    assert DisparityRefiner()(left, right, left_frame, Frame(noise)).correlation.max() < 0.6
+    assert DisparityRefiner(SIZE)(left, right, left_frame, Frame(noise)).correlation.max() < 0.6
 
 
 def test_a_flat_picture_gives_finite_numbers(scene):
     left, right, *_ = scene
     flat = Frame(np.full((SIZE[1], SIZE[0], 3), 90, np.uint8))
-    found = DisparityRefiner()(left, right, flat, flat)
+    found = DisparityRefiner(SIZE)(left, right, flat, flat)
     assert np.isfinite(found.value).all()
     assert np.isfinite(found.sigma).all()
     assert found.correlation.max() < 0.1
@@ -96,22 +96,22 @@ def test_a_flat_picture_gives_finite_numbers(scene):
 )
 def test_every_encoding_gives_the_same(scene, code, to_bgr):
     left, right, left_frame, right_frame, _ = scene
-    bgr = DisparityRefiner()(left, right, left_frame, right_frame)
+    bgr = DisparityRefiner(SIZE)(left, right, left_frame, right_frame)
     frames = [Frame(cv2.cvtColor(frame.pixels, code), to_bgr) for frame in (left_frame, right_frame)]
-    np.testing.assert_allclose(DisparityRefiner()(left, right, *frames).value, bgr.value, atol=0.01)
+    np.testing.assert_allclose(DisparityRefiner(SIZE)(left, right, *frames).value, bgr.value, atol=0.01)
 
 
 def test_boxes_beyond_the_border_are_no_crash(scene):
     left, right, left_frame, right_frame, _ = scene
     outside = left - 2000
-    assert np.isfinite(DisparityRefiner()(outside, right, left_frame, right_frame).value).all()
+    assert np.isfinite(DisparityRefiner(SIZE)(outside, right, left_frame, right_frame).value).all()
 
 
 def test_a_call_does_not_depend_on_the_one_before(scene):
     """The refiner keeps its memory between frames."""
     left, right, left_frame, right_frame, _ = scene
-    refiner = DisparityRefiner()
-    alone = DisparityRefiner()(left[:2], right[:2], left_frame, right_frame)
+    refiner = DisparityRefiner(SIZE)
+    alone = DisparityRefiner(SIZE)(left[:2], right[:2], left_frame, right_frame)
     refiner(left, right, left_frame, right_frame)
     np.testing.assert_array_equal(refiner(left[:2], right[:2], left_frame, right_frame).value, alone.value)
     many = refiner(np.tile(left, (5, 1)), np.tile(right, (5, 1)), left_frame, right_frame)

@@ -109,6 +109,32 @@ def test_raw_images_give_the_same_cones_as_rectified_ones(pair):
     np.testing.assert_allclose(cones.position, locate(pair).position, rtol=0.01, atol=0.03)
 
 
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_cone_cut_by_the_border_is_located_by_its_rest(side):
+    """At 2 m one image cuts 14 px off the cone; its box's centre is then 7 px off, that is 17 % of the depth."""
+    depth = 2.0
+    edge = (CX - 25) / FX * depth * side
+    base = np.array([[edge + (0.12 if side < 0 else 0.0), 1.0, depth]])
+    left, right = boxes_at(base)
+    frames = paint(left, 1.5, seed=1), paint(right, 1.5, seed=2)
+    cut = [found(np.clip(boxes, 0, [*SIZE, *SIZE])) for boxes in (left, right)]
+    widths = [boxes.xyxy[0, 2] - boxes.xyxy[0, 0] for boxes in cut]
+    assert abs(widths[0] - widths[1]) > 10
+    cones = StereoLocator(ZED_2I, Settings())(*cut, *frames)
+    np.testing.assert_allclose(cones.position, base, rtol=0.02, atol=0.05)
+
+
+def test_a_nearer_cone_in_front_does_not_pull_the_one_behind():
+    """Half of the far cone's box shows the near one, whose disparity is twice as large."""
+    base = np.array([[0.0, 1.0, 12.0], [0.055, 0.8, 6.0]])
+    left, right = boxes_at(base)
+    frames = paint(left, 1.5, seed=1), paint(right, 1.5, seed=2)
+    boxes = found(left), found(right)
+    assert boxes[0].xyxy[1, 0] < boxes[0].xyxy[0, 2] - 5
+    cones = StereoLocator(ZED_2I, Settings())(*boxes, *frames)
+    np.testing.assert_allclose(cones.position[cones.left.argsort(), 2], base[:, 2], rtol=0.02)
+
+
 def test_an_image_of_another_size_is_refused(pair):
     small = replace(pair, frames=(pair.frames[0], Frame(np.zeros((376, 672, 3), np.uint8))))
     with pytest.raises(CalibrationError, match="right image is 672x376"):

@@ -26,26 +26,30 @@ def hide(
     left: NDArray[np.float64],
     right: NDArray[np.float64],
     disparity: NDArray[np.float64],
+    size: tuple[int, int],
     patch_width: float,
 ) -> NDArray[np.float32]:
-    """Weights of N patches, 0 where a nearer cone of the N lies before the cone in either image.
+    """Weights of N patches, 0 where either image does not show the cone: beyond its border, or behind a nearer cone.
 
-    (N, columns, rows), or (1, columns, rows) where no cone hides another.
-
-    weight: (columns, rows) of a cone in full view. left, right: (N, 4) matched boxes. disparity: (N,) in pixels.
+    (N, columns, rows), or (1, columns, rows) where all are seen whole. weight: (columns, rows) of a cone in full view.
+    left, right: (N, 4) matched boxes. disparity: (N,) in pixels. size: width and height of the images.
     """
     sides = np.stack((left, right))
     hidden, before = _overlaps(sides)
-    if not len(hidden):
+    outside = np.nonzero(((sides[..., :2] < 0) | (sides[..., 2:] > np.array(size) - 1)).any(axis=(0, 2)))[0]
+    if not len(hidden) and not len(outside):
         return weight[None]
     columns, rows = weight.shape
-    box = left[hidden]
     across = ((np.arange(columns) + 0.5) / columns - 0.5) * patch_width
-    x = (box[:, 0] + box[:, 2])[:, None] / 2 + (box[:, 2] - box[:, 0])[:, None] * across
-    y = box[:, 1, None] + (box[:, 3] - box[:, 1])[:, None] * ((np.arange(rows) + 0.5) / rows)
-    covered = _inside(np.stack((x, x - disparity[hidden, None])), y, sides[:, before]).any(axis=0)
+    down = (np.arange(rows) + 0.5) / rows
+    x = (left[:, 0] + left[:, 2])[:, None] / 2 + (left[:, 2] - left[:, 0])[:, None] * across
+    y = left[:, 1, None] + (left[:, 3] - left[:, 1])[:, None] * down
+    x = np.stack((x, x - disparity[:, None]))
+    covered = _inside(x[:, hidden], y[hidden], sides[:, before]).any(axis=0)
     seen = np.ones((len(left), columns, rows), bool)
     np.logical_and.at(seen, hidden, ~covered)
+    x, y = x[:, outside], y[outside]
+    seen[outside] &= np.all((x >= 0) & (x <= size[0] - 1), axis=0)[:, :, None] & (y <= size[1] - 1)[:, None, :]
     return weight * seen
 
 

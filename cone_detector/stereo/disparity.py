@@ -50,7 +50,9 @@ class Disparities:
 class DisparityRefiner:
     """Refines the disparity of matched boxes on both images. One thread at a time; keeps its memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: tuple[int, int]) -> None:
+        """size: width and height of the rectified images in pixels."""
+        self._size = size
         down = (np.arange(_ROWS) + 0.5) / _ROWS
         self._grid = PatchGrid(_COLUMNS, down)
         self._strip = PatchGrid(_COLUMNS + 2 * _REACH, down[_SEARCH_ROWS])
@@ -73,7 +75,7 @@ class DisparityRefiner:
         height = np.maximum(size[:, 1], 1.0)
         narrow = [values.astype(np.float32) for values in (first, middle, pitch, height)]
 
-        weight = hide(self._weight, left, right, disparity, _PATCH_WIDTH)
+        weight = hide(self._weight, left, right, disparity, self._size, _PATCH_WIDTH)
         self._grid.place(*narrow)
         template = self._grid.sample(left_frame, rectifiers[0])
         disparity -= self._search(template, weight, disparity, narrow, right_frame, rectifiers[1]) * pitch

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cone_detector.detections import Cones, Detections
 from cone_detector.frames import Frame
 from cone_detector.settings import Settings
+from cone_detector.stereo.border import completed
 from cone_detector.stereo.calibration import StereoCalibration
 from cone_detector.stereo.disparity import DisparityRefiner
 from cone_detector.stereo.matching import Gates, edge_sigma, match
@@ -21,6 +22,8 @@ _LEAST_CORRELATION = 0.6
 # So many standard deviations of the boxes' disparity from it, a refined one is that of something else.
 _LARGEST_CORRECTION = 4.0
 
+# What the edges of a box that was completed err more than those of one that is seen whole.
+_CUT_BOX_FACTOR = 3.0
 # What correlates is the side that faces the camera, on the mean this much nearer than the cone's axis (the outline lies
 # at the axis, the middle half a cone nearer): measured on exact synthetic truth.
 _SURFACE_TO_AXIS_M = 0.012
@@ -36,7 +39,7 @@ class StereoLocator:
     def __init__(self, calibration: StereoCalibration, settings: Settings) -> None:
         self.calibration = calibration
         self.settings = settings
-        self._refiner = DisparityRefiner()
+        self._refiner = DisparityRefiner(calibration.size)
 
     def __call__(self, left: Detections, right: Detections, left_frame: Frame, right_frame: Frame) -> Cones:
         """Cones in the left camera's optical frame, in the order of `left`.
@@ -49,7 +52,8 @@ class StereoLocator:
         calibration.check_size("right", right_frame.size)
         if not len(left) or not len(right):
             return Cones.empty()
-        left, right = self._rectified(left, 0), self._rectified(right, 1)
+        left, left_cut = self._prepared(left, 0)
+        right, right_cut = self._prepared(right, 1)
         gates = _gates(settings, calibration)
         rows, columns = match(left, right, calibration, gates)
         if not len(rows):
@@ -61,6 +65,7 @@ class StereoLocator:
         score = np.minimum(left.score[rows], right.score[columns])
 
         edges = edge_sigma(left_boxes[:, 3] - left_boxes[:, 1], gates.box_sigma)
+        edges[left_cut[rows] | right_cut[columns]] *= _CUT_BOX_FACTOR
         disparity, sigma = self._disparity(left_boxes, right_boxes, left_frame, right_frame, edges)
         far, near = gates.disparity
         kept = (disparity >= far) & (disparity <= near)
@@ -69,12 +74,16 @@ class StereoLocator:
         position, covariance = triangulate(left_boxes, right_boxes, label, disparity, sigma, calibration, edges)
         return Cones(position, covariance, score[kept], label, disparity, sigma, rows[kept], columns[kept])
 
-    def _rectified(self, found: Detections, side: int) -> Detections:
-        """Boxes on the rectified image, from its first pixel's centre as CameraInfo counts, not from its edge."""
-        boxes = found.xyxy - np.float32(0.5)
+    def _prepared(self, found: Detections, side: int) -> tuple[Detections, NDArray[np.bool_]]:
+        """Whole cones' boxes on the rectified image, and which of them the image's border cuts.
+
+        They count from the centre of the first pixel, as CameraInfo does, no longer from the image's edge.
+        """
+        boxes, cut = completed(found.xyxy, found.label, self.calibration.size)
+        boxes = boxes - np.float32(0.5)
         if self.calibration.rectifiers:
             boxes = self.calibration.rectifiers[side].rectify_boxes(boxes)
-        return replace(found, xyxy=boxes)
+        return replace(found, xyxy=boxes), cut
 
     def _disparity(
         self,
