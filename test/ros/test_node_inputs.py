@@ -3,6 +3,7 @@
 
 import time
 from contextlib import contextmanager
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -127,10 +128,11 @@ def test_images_that_get_lost_on_the_way_point_to_the_shared_memory_profile(engi
     with NodeProcess(**{"engine.directory": engines, "queue.depth": 4}) as node:
         rig.meet(node)
         stamp, image = rig.now_ns(), blank_image()
+        gaps = cycle((1, 2, 3))
 
         def lossy():
             nonlocal stamp
-            stamp += 33_000_000 * (1 + (stamp // 33_000_000) % 3)
+            stamp += 33_000_000 * next(gaps)
             rig.publish_pair(image, image, stamp_ns=stamp)
             time.sleep(0.03)
 
