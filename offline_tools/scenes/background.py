@@ -13,7 +13,7 @@ from offline_tools.scenes.canvas import Sprite
 from offline_tools.scenes.light import Light
 from offline_tools.scenes.sprites import sprite
 
-ENVIRONMENTS = ("airfield", "parking", "circuit", "paddock")
+ENVIRONMENTS = ("airfield", "parking", "circuit", "paddock", "wooded", "yard")
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +52,16 @@ _POPULATION: dict[str, tuple[tuple[str, int, float, float, float, float], ...]] 
         ("tent", 24, 14, 60, 1, 1.3), ("vehicle", 30, 14, 60, 1, 1), ("person", 34, 4, 40, 0.95, 1.1),
         ("barrier", 16, 8, 40, 1, 1.2), ("pole", 12, 10, 60, 0.8, 1.3),
         ("clutter", 30, 3, 40, 0.8, 1.2),
+    ),
+    "wooded": (
+        ("hedge", 60, 14, 40, 1.0, 2.6), ("tree", 120, 8, 40, 0.8, 1.9), ("barrier", 30, 4, 16, 1, 1.4),
+        ("pole", 6, 6, 40, 0.8, 1.3), ("person", 8, 3, 16, 0.95, 1.1), ("vehicle", 8, 8, 30, 1, 1),
+        ("building", 4, 25, 60, 0.9, 1.5), ("clutter", 12, 2, 16, 0.8, 1.2),
+    ),
+    "yard": (
+        ("hedge", 40, 50, 120, 0.8, 1.8), ("building", 44, 10, 50, 0.9, 1.6), ("tree", 40, 8, 60, 0.7, 1.5),
+        ("barrier", 26, 3, 14, 1, 1.4), ("vehicle", 30, 5, 30, 1, 1), ("tent", 6, 6, 30, 1, 1.2),
+        ("person", 16, 3, 20, 0.95, 1.1), ("pole", 12, 5, 50, 0.8, 1.3), ("clutter", 24, 2, 20, 0.8, 1.2),
     ),
 }  # fmt: skip
 

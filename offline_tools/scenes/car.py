@@ -34,6 +34,13 @@ def make_car(rng: np.random.Generator, camera_height: float) -> Car:
     paint, trim = (linear(_LIVERIES[i]) for i in rng.choice(len(_LIVERIES), 2, replace=False))
     tip = rng.uniform(1.4, 2.2)
     parts = [_nose(rng, lift, tip, paint, trim)]
+    if rng.random() < 0.5:
+        parts += _controls(rng, lift)
+    if rng.random() < 0.25:
+        # A tube of the roll hoop at one edge of a wide picture.
+        side = rng.choice([-1.0, 1.0])
+        foot = [rng.uniform(0.28, 0.4), side * rng.uniform(0.32, 0.5), 0.3]
+        parts.append(_rod(foot, [foot[0] - 0.06, foot[1] - side * 0.08, camera_height + 0.7], rng.uniform(0.012, 0.02)))
     if rng.random() < 0.4:
         parts.append(_slab([tip - 0.25, 0.0, 0.11], [0.24, 0.62, 0.012], linear((28, 28, 29))))
         for side in (-0.63, 0.63):
@@ -88,6 +95,51 @@ def _nose(rng: np.random.Generator, lift: float, tip: float, paint: np.ndarray, 
     albedo[hollow[ring, segment]] = linear((20, 20, 21))
     gloss = np.where(hollow[ring, segment], 0.05, rng.uniform(0.2, 0.8))
     return Mesh(vertices, quads, albedo, gloss.astype(np.float32))
+
+
+def _controls(rng: np.random.Generator, lift: float) -> list[Mesh]:
+    """A steering wheel before the dashboard, with buttons, and sometimes the driver's gloves on it."""
+    at, height = rng.uniform(0.5, 0.62), lift * rng.uniform(0.82, 0.98)
+    segments = 48
+    angle = np.arange(segments) * 2 * np.pi / segments + rng.normal(0, 0.25)
+    across, upward = _superellipse(angle, 3.0)
+    sizes = np.array([0.02, 0.35, 0.7, 0.8, 1.0, 1.0, 0.1])
+    depths = np.array([0.0, 0.0, 0.0, -0.012, -0.008, 0.02, 0.02])
+    rings = np.stack(
+        [
+            # The wheel leans forward, its face towards the driver.
+            at + depths[:, None] + 0.04 * sizes[:, None] * upward,
+            0.125 * sizes[:, None] * across,
+            height + 0.085 * sizes[:, None] * upward,
+        ],
+        axis=-1,
+    )
+    vertices, quads = loft(rings)
+    albedo = np.repeat(linear((30, 30, 31))[None, :], len(quads), axis=0)
+    buttons = rng.random(len(quads)) < 0.12
+    face = np.arange(len(quads)) < 2 * segments
+    albedo[buttons & face] = linear(rng.uniform(20, 230, (int((buttons & face).sum()), 3)))
+    wheel = Mesh(vertices, quads, albedo, np.full(len(quads), 0.3, np.float32))
+    screen = _slab([at + 0.2, 0.0, lift * 0.85], [0.012, 0.06, 0.04], linear(rng.uniform(50, 130, 3)))
+    parts = [screen, wheel]
+    if rng.random() < 0.6:
+        glove = linear(((52, 52, 54), (120, 160, 185), (190, 195, 195), (40, 40, 150))[rng.integers(4)])
+        for side in (-1, 1):
+            parts.append(_blob([at - 0.02, side * 0.125, height + rng.normal(0, 0.03)], [0.045, 0.035, 0.05], glove))
+            parts.append(_rod([at - 0.04, side * 0.13, height - 0.02], [0.2, side * 0.22, height - 0.18], 0.04))
+    return parts
+
+
+def _blob(centre: list[float], half: list[float], colour: np.ndarray) -> Mesh:
+    """An ellipsoid with its poles up and down."""
+    level = np.linspace(-0.98, 0.98, 9)[:, None]
+    angle = np.arange(16)[None, :] * 2 * np.pi / 16
+    round_ = np.sqrt(1 - level**2)
+    rings = np.stack(
+        [half[0] * round_ * np.cos(angle), half[1] * round_ * np.sin(angle), half[2] * level + 0 * angle], axis=-1
+    )
+    vertices, quads = loft(np.array(centre) + rings)
+    return Mesh(vertices, quads, np.repeat(colour[None, :], len(quads), axis=0), np.full(len(quads), 0.1, np.float32))
 
 
 def _slab(centre: list[float], half: list[float], colour: np.ndarray) -> Mesh:

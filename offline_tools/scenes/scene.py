@@ -65,7 +65,7 @@ def sample_config(rng: np.random.Generator) -> SceneConfig:
         layout=str(rng.choice(("circuit", "acceleration", "loose"), p=[0.45, 0.2, 0.35])),
         weather=str(rng.choice(WEATHERS, p=[0.38, 0.22, 0.18, 0.13, 0.09])),
         surface=str(rng.choice(SURFACES, p=[0.36, 0.28, 0.14, 0.14, 0.08])),
-        environment=str(rng.choice(ENVIRONMENTS)),
+        environment=str(rng.choice(ENVIRONMENTS, p=[0.14, 0.16, 0.16, 0.16, 0.19, 0.19])),
         odd_share=float(rng.choice([0.0, 0.05, 0.25], p=[0.5, 0.3, 0.2])),
         car=bool(rng.random() < 0.6),
         camera_height=float(rng.uniform(0.75, 1.5)),
