@@ -16,6 +16,7 @@ from cone_detector.stereo.locator import StereoLocator
 from cone_detector.stereo.transform import transformed
 from cone_detector.stereo.triangulation import triangulate
 
+LARGE = 1  # large_orange_cone, whose boxes are as slim as the drawn ones
 DEPTHS = [3.0, 5.0, 7.0, 10.0, 15.0]
 
 
@@ -111,28 +112,31 @@ def test_raw_images_give_the_same_cones_as_rectified_ones(pair):
 
 @pytest.mark.parametrize("side", [-1, 1])
 def test_a_cone_cut_by_the_border_is_located_by_its_rest(side):
-    """At 2 m one image cuts 14 px off the cone; its box's centre is then 7 px off, that is 17 % of the depth."""
-    depth = 2.0
-    edge = (CX - 25) / FX * depth * side
-    base = np.array([[edge + (0.12 if side < 0 else 0.0), 1.0, depth]])
+    """One image cuts off half of a cone at 2 m, which moves its box's centre by 20 px of the 42 px disparity."""
+    edge = (CX - 2) / FX * 2.0 * side
+    base = np.array([[edge + (0.12 if side < 0 else 0.0), 0.8, 2.0]])
     left, right = boxes_at(base)
     frames = paint(left, 1.5, seed=1), paint(right, 1.5, seed=2)
-    cut = [found(np.clip(boxes, 0, [*SIZE, *SIZE])) for boxes in (left, right)]
-    widths = [boxes.xyxy[0, 2] - boxes.xyxy[0, 0] for boxes in cut]
-    assert abs(widths[0] - widths[1]) > 10
+    cut = [found(np.clip(boxes, 0, [*SIZE, *SIZE]), LARGE) for boxes in (left, right)]
+    assert abs(np.diff([boxes.xyxy[0, 2] - boxes.xyxy[0, 0] for boxes in cut])) > 35
     cones = StereoLocator(ZED_2I, Settings())(*cut, *frames)
-    np.testing.assert_allclose(cones.position, base, rtol=0.02, atol=0.05)
+    np.testing.assert_allclose(cones.position, base, atol=0.035)
 
 
-def test_a_nearer_cone_in_front_does_not_pull_the_one_behind():
-    """Half of the far cone's box shows the near one, whose disparity is twice as large."""
-    base = np.array([[0.0, 1.0, 12.0], [0.055, 0.8, 6.0]])
-    left, right = boxes_at(base)
+@pytest.mark.parametrize(
+    ("x", "sigma"),
+    [
+        (0.12, (0.0, 0.1)),  # the near cone hides a part: the rest tells the disparity
+        (0.06, (1.0, 3.0)),  # it hides nearly all: the boxes are all there is, and sigma says so
+    ],
+)
+def test_a_nearer_cone_in_front_does_not_pull_the_one_behind(x, sigma):
+    left, right = boxes_at(np.array([[0.0, 1.0, 12.0], [x, 0.6, 6.0]]))
     frames = paint(left, 1.5, seed=1), paint(right, 1.5, seed=2)
-    boxes = found(left), found(right)
-    assert boxes[0].xyxy[1, 0] < boxes[0].xyxy[0, 2] - 5
-    cones = StereoLocator(ZED_2I, Settings())(*boxes, *frames)
-    np.testing.assert_allclose(cones.position[cones.left.argsort(), 2], base[:, 2], rtol=0.02)
+    cones = StereoLocator(ZED_2I, Settings())(found(left), found(right), *frames)
+    assert cones.left[0] == 0
+    assert cones.position[0, 2] == pytest.approx(12.0, rel=0.02)
+    assert sigma[0] < cones.disparity_sigma[0] < sigma[1]
 
 
 def test_an_image_of_another_size_is_refused(pair):
