@@ -18,7 +18,7 @@ from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import ManifestError
 from cone_detector.frames import FrameError
 from cone_detector.paths import shared
-from cone_detector.replay.bag_topics import BagError
+from cone_detector.replay.bag_topics import BagError, StereoTopics
 from cone_detector.replay.bags import StereoBag
 from cone_detector.replay.parameters import parse_parameters
 from cone_detector.replay.processes import ReplayError
@@ -50,7 +50,9 @@ def _demo(options: argparse.Namespace) -> int:
     output: Path = options.output
     output.mkdir(parents=True, exist_ok=True)
     print(f"Replaying {bag_path} to the node for {options.seconds:g} s …", flush=True)
-    plan = RosReplay(bag_path, options.rate, options.seconds, False, parse_parameters(options.param), [], output)
+    plan = RosReplay(
+        bag_path, StereoTopics(), options.rate, options.seconds, False, parse_parameters(options.param), [], output
+    )
     recording, numbers, answers = replay(plan)
     if reason := answers[-1].values["no_cones_reason"]:
         recording.notes.append(f"no cones in space: {reason}")

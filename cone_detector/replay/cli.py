@@ -48,17 +48,24 @@ def _run(options: argparse.Namespace) -> int:
     from cone_detector.replay.report import print_summary, summarize, write_json
 
     settings = parse_parameters(options.param)
+    topics = StereoTopics(options.left, options.right, options.side_by_side)
     if options.mode == "ros":
         from cone_detector.replay.through_ros import RosReplay, replay
 
         plan = RosReplay(
-            options.bag, options.rate, options.seconds, options.attach, settings, options.ros_arguments, options.output
+            options.bag,
+            topics,
+            options.rate,
+            options.seconds,
+            options.attach,
+            settings,
+            options.ros_arguments,
+            options.output,
         )
         recording, _, _ = replay(plan)
     else:
         from cone_detector.replay.direct import run_direct
 
-        topics = StereoTopics(*(getattr(options, name) for name in ("left", "right", "side_by_side")))
         recording = run_direct(options.bag, topics, settings, options.mode == "paced", options.rate, options.seconds)
     summary = summarize(recording)
     print_summary(summary)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cone_detector.replay.bag_topics import StereoTopics
 from cone_detector.replay.bags import StereoBag
 from cone_detector.replay.processes import Child, ReplayError, ros_environment, running
 from cone_detector.replay.records import Recording
@@ -37,6 +38,7 @@ class RosReplay:
     """
 
     bag: Path
+    topics: StereoTopics
     rate_hz: float
     seconds: float
     attach: bool
@@ -53,7 +55,7 @@ def replay(plan: RosReplay) -> tuple[Recording, dict[int, int], list[Answer]]:
     where a process fails.
     """
     # A bag that cannot serve is said at once, without a node.
-    StereoBag(plan.bag).close()
+    StereoBag(plan.bag, plan.topics).close()
     # The listener lives in this process and reads the same variables.
     variables = ros_environment(own_domain=not plan.attach)
     os.environ.update(variables)
@@ -72,7 +74,8 @@ def replay(plan: RosReplay) -> tuple[Recording, dict[int, int], list[Answer]]:
         stack.callback(recorder.close)
         _wait_for_node(recorder, node)
         arguments = [str(plan.bag), f"--rate={plan.rate_hz}", f"--seconds={plan.seconds}", f"--stamps={stamps_file}"]
-        arguments += ["--loop"] if plan.seconds else []
+        arguments += [f"--left={plan.topics.left}", f"--right={plan.topics.right}"]
+        arguments += [f"--side-by-side={plan.topics.side_by_side}", *(["--loop"] if plan.seconds else [])]
         arguments += [f"--wait={_START_S}", *plan.ros_arguments]
         player = stack.enter_context(
             running(Child("player", PLAYER_MODULE, arguments, plan.logs / "player.log", variables))

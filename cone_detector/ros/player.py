@@ -25,7 +25,7 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
 from cone_detector.frames import FrameError
-from cone_detector.replay.bag_topics import BagError
+from cone_detector.replay.bag_topics import BagError, StereoTopics
 from cone_detector.replay.bags import StereoBag
 from cone_detector.replay.stream import DEFAULT_MEMORY, Parcel, Parcels, info_messages, stamp_message
 from cone_detector.ros.malloc import keep_large_buffers
@@ -122,7 +122,7 @@ def main(arguments: list[str] | None = None) -> int:
     options, ros_arguments = _parser().parse_known_args(arguments)
     keep_large_buffers()
     try:
-        with StereoBag(options.bag) as bag:
+        with StereoBag(options.bag, StereoTopics(options.left, options.right, options.side_by_side)) as bag:
             parcels = Parcels(bag, options.memory)
             rate = options.rate or bag.rate_hz() or 30.0
             return _run(options, ros_arguments, parcels, info_messages(bag), rate)
@@ -182,6 +182,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--loop", action="store_true", help="begin anew at the end of the bag")
     parser.add_argument("--reliable", action="store_true", help="publish reliably; a camera publishes best effort")
     parser.add_argument("--wait", type=float, default=30.0, help="seconds to wait for subscribers")
+    for name in ("left", "right", "side-by-side"):
+        parser.add_argument(
+            f"--{name}", default="", metavar="TOPIC", help="image topic in the bag; empty: found by name"
+        )
     parser.add_argument("--stamps", type=Path, help="file for the stamps sent, each with its pair's number in the bag")
     parser.add_argument("--memory", type=int, default=DEFAULT_MEMORY, help="bytes of decoded pairs to keep")
     return parser
