@@ -120,7 +120,7 @@ def test_a_cone_cut_by_the_border_is_located_by_its_rest(side):
     cut = [found(np.clip(boxes, 0, [*SIZE, *SIZE]), LARGE) for boxes in (left, right)]
     assert abs(np.diff([boxes.xyxy[0, 2] - boxes.xyxy[0, 0] for boxes in cut])) > 35
     cones = StereoLocator(ZED_2I, Settings())(*cut, *frames)
-    np.testing.assert_allclose(cones.position, base, atol=0.035)
+    np.testing.assert_allclose(cones.position, base, atol=0.018)
 
 
 @pytest.mark.parametrize(
