@@ -14,6 +14,7 @@ from offline_tools.scenes.camera import ZED_2I_720P, Intrinsics, look_along
 from offline_tools.scenes.command import main
 from offline_tools.scenes.cones import BLUE, LARGE_ORANGE, ORANGE, UNKNOWN, YELLOW, make_cone
 from offline_tools.scenes.dataset import seen, training_picture, write_training_set, yolo_rows
+from offline_tools.scenes.disturbances import add_graphics, soil_lens
 from offline_tools.scenes.light import WEATHERS, make_light
 from offline_tools.scenes.markings import Markings, add_cone_shadows
 from offline_tools.scenes.photometric import Sensor, develop
@@ -258,6 +259,21 @@ def test_labels_lie_inside_the_picture():
             assert -1e-5 <= y - h / 2 <= y + h / 2 <= 1 + 1e-5
             rows += 1
     assert rows > 20
+
+
+@pytest.mark.parametrize("wet", [False, True])
+def test_a_soiled_lens_spoils_spots_and_leaves_the_rest(wet):
+    image = np.random.default_rng(0).integers(0, 255, (180, 320, 3), np.uint8)
+    soiled = soil_lens(image, np.random.default_rng(1), wet)
+    changed = (soiled != image).any(axis=2).mean()
+    assert 0.001 < changed < 0.5
+
+
+def test_captions_are_drawn_over_the_picture():
+    image = np.zeros((180, 320, 3), np.uint8)
+    for seed in range(4):
+        add_graphics(image, np.random.default_rng(seed))
+    assert 0.001 < image.any(axis=2).mean() < 0.3
 
 
 # Sequences
