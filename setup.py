@@ -30,7 +30,7 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["cone_detector", "cone_detector.*", "offline_tools", "offline_tools.*"]),
     package_data={
-        "cone_detector": ["interfaces/*.txt", "interfaces/vision_msgs/*", "interfaces/vision_msgs/msg/*"],
+        "cone_detector": ["interfaces/*.txt", "interfaces/*.cmake", "interfaces/*_msgs/*", "interfaces/*_msgs/msg/*"],
         "offline_tools": ["LICENSE", "**/*.yaml", "**/*.html", "**/*.css"],
     },
     data_files=[

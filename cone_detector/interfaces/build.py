@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Build `vision_msgs` as a wheel and install it into the running environment.
+"""Build `vision_msgs` and `tf2_msgs` as wheels and install them into the running environment.
 
-The ROS 2 Jazzy wheels bring the generators but not this package, so its interfaces are generated here from their
-field lists (`vision_msgs/msg`). Field names and types decide a message's type hash, hence these talk to
-upstream's. Wheels are cached under a key of everything that they depend on: the second run needs neither network
+The ROS 2 Jazzy wheels bring the generators but not these packages, so their interfaces are generated here from their
+field lists (`vision_msgs/msg`, `tf2_msgs/msg`). Field names and types decide a message's type hash, hence these talk
+to upstream's. Wheels are cached under a key of everything that they depend on: the second run needs neither network
 nor compiler.
 """
 
@@ -25,9 +25,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SOURCE = HERE / "vision_msgs"
+PACKAGES = ("vision_msgs", "tf2_msgs")
 PINS = HERE / "build_requirements.txt"
 PACK = HERE / "pack.py"
+FOREIGN = HERE / "foreign_include_directories.cmake"
 DEFAULT_CACHE = Path("build/interfaces")
 
 
@@ -36,40 +37,41 @@ class BuildError(Exception):
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Install `vision_msgs` where it is not importable; returns a process exit code."""
+    """Install each interface package that is not importable; returns a process exit code."""
     parser = argparse.ArgumentParser(prog="python -m cone_detector.interfaces", description=main.__doc__)
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="folder of built wheels (%(default)s)")
     arguments = parser.parse_args(argv)
-    if find_spec("vision_msgs"):
-        print("vision_msgs: already importable, nothing to build")
-        return 0
-    try:
-        install(cached_wheel(arguments.cache.resolve()))
-    except BuildError as error:
-        print(f"vision_msgs: {error}", file=sys.stderr)
-        return 1
+    for package in PACKAGES:
+        if find_spec(package):
+            print(f"{package}: already importable, nothing to build")
+            continue
+        try:
+            install(cached_wheel(package, arguments.cache.resolve()))
+        except BuildError as error:
+            print(f"{package}: {error}", file=sys.stderr)
+            return 1
     return 0
 
 
-def cached_wheel(cache: Path) -> Path:
-    """Return the wheel of this source, Python and platform, building it when the cache lacks it."""
-    folder = cache / cache_key()
-    found = sorted(folder.glob("vision_msgs-*.whl"))
+def cached_wheel(package: str, cache: Path) -> Path:
+    """Return the package's wheel for this source, Python and platform, building it when the cache lacks it."""
+    folder = cache / cache_key(package)
+    found = sorted(folder.glob(f"{package}-*.whl"))
     if found:
-        print(f"vision_msgs: using the built {found[0].name}")
+        print(f"{package}: using the built {found[0].name}")
         return found[0]
-    check_machine()
-    print("vision_msgs: building the Python interface, once (about half a minute)", flush=True)
+    check_machine(package)
+    print(f"{package}: building the Python interface, once (about half a minute)", flush=True)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="work-", dir=cache) as work:
-        wheel = build_wheel(Path(work))
+        wheel = build_wheel(package, Path(work))
         return Path(shutil.move(wheel, folder / wheel.name))
 
 
-def cache_key() -> str:
+def cache_key(package: str) -> str:
     """Hash of the sources, the pinned build tools, the installed message packages and the platform."""
     digest = hashlib.sha256(f"{sys.implementation.cache_tag} {platform.machine()} {message_versions()}".encode())
-    for path in sorted([PINS, PACK, *(p for p in SOURCE.rglob("*") if p.is_file())]):
+    for path in sorted([PINS, PACK, FOREIGN, *(p for p in (HERE / package).rglob("*") if p.is_file())]):
         digest.update(path.relative_to(HERE).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -82,18 +84,19 @@ def message_versions() -> str:
         raise BuildError(f"the ROS 2 wheels are not installed ({error}); run `make demo`") from None
 
 
-def check_machine() -> None:
+def check_machine(package: str) -> None:
     """Raise BuildError, with the command that helps, where building cannot work."""
     distro = os.environ.get("ROS_DISTRO")
     if distro:
-        raise BuildError(f"ROS 2 {distro} is sourced but has no vision_msgs: sudo apt install ros-{distro}-vision-msgs")
+        apt = f"ros-{distro}-{package.replace('_', '-')}"
+        raise BuildError(f"ROS 2 {distro} is sourced but has no {package}: sudo apt install {apt}")
     if not (shutil.which("cc") and shutil.which("c++")):
         raise BuildError("a C and a C++ compiler are needed once: sudo apt install gcc g++")
     if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
         raise BuildError("Python's headers are needed once: sudo apt install python3-dev")
 
 
-def build_wheel(work: Path) -> Path:
+def build_wheel(package: str, work: Path) -> Path:
     """Generate, compile and pack the interface inside `work`; returns the wheel's path."""
     tools = work / "env"
     venv.create(tools, with_pip=True)
@@ -113,22 +116,22 @@ def build_wheel(work: Path) -> Path:
     settings = {
         "CMAKE_BUILD_TYPE": "Release",
         "CMAKE_INSTALL_PREFIX": work / "install",
-        "CMAKE_PROJECT_INCLUDE": SOURCE.resolve() / "foreign_include_directories.cmake",
+        "CMAKE_PROJECT_INCLUDE": FOREIGN.resolve(),
         "BUILD_TESTING": "OFF",
         "Python3_EXECUTABLE": python,
     }
     definitions = [f"-D{name}={value}" for name, value in settings.items()]
     steps: list[list[str | Path]] = [
         [python, "-m", "pip", "install", "--quiet", "--requirement", PINS],
-        ["cmake", "-G", "Ninja", "-S", SOURCE, "-B", tree, *definitions],
+        ["cmake", "-G", "Ninja", "-S", HERE / package, "-B", tree, *definitions],
         ["cmake", "--build", tree],
         ["cmake", "--install", tree],
-        [python, PACK, work / "install", stage],
+        [python, PACK, package, work / "install", stage],
         [python, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", work, stage],
     ]
     for step in steps:
         run(step, environment)
-    return next(work.glob("vision_msgs-*.whl"))
+    return next(work.glob(f"{package}-*.whl"))
 
 
 def install(wheel: Path) -> None:

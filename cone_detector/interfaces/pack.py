@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lay out an installed interface package as a source tree that setuptools packs into a wheel.
 
-Run by build.py with the Python of its build environment: `pack.py INSTALL_PREFIX STAGE`.
+Run by build.py with the Python of its build environment: `pack.py PACKAGE INSTALL_PREFIX STAGE`.
 """
 
 import shutil
 import sys
 from pathlib import Path
 
-NAME = "vision_msgs"
 # Written by CMake, but of use to CMake or to a shell only, or holding paths of this machine.
 LEFT_OUT = (
     "cmake",
@@ -46,17 +45,17 @@ setup(
 """
 
 
-def main(install: Path, stage: Path) -> None:
+def main(name: str, install: Path, stage: Path) -> None:
     """Copy what Python needs from `install` to `stage` and write its setup.py."""
-    package = next(install.glob(f"lib/python*/site-packages/{NAME}"))
-    shutil.copytree(package, stage / NAME, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    package = next(install.glob(f"lib/python*/site-packages/{name}"))
+    shutil.copytree(package, stage / name, ignore=shutil.ignore_patterns(*LEFT_OUT))
     shutil.copytree(install / "share", stage / "share", ignore=shutil.ignore_patterns(*LEFT_OUT))
     (stage / "lib").mkdir()
     for library in install.glob("lib/*.so"):
         shutil.copy2(library, stage / "lib")
-    version = next(package.parent.glob(f"{NAME}-*.egg-info")).name.split("-")[1]
-    (stage / "setup.py").write_text(SETUP.format(name=NAME, version=version))
+    version = next(package.parent.glob(f"{name}-*.egg-info")).name.split("-")[1]
+    (stage / "setup.py").write_text(SETUP.format(name=name, version=version))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
