@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from cone_detector.adaptive.evidence import SIGNALS
+from cone_detector.adaptive.passes import BAND, ZOOM
 from cone_detector.settings import Value
 
 # The plan that this project began with: 640 again, whole, wherever the mean confidence at 320 is below 0.80.
@@ -25,11 +26,14 @@ def candidates(passes: Mapping[str, object]) -> list[Candidate]:
     """All that can run with the engines at hand. passes: their names."""
     found = [_candidate("fixed 320", "fixed_320"), _candidate("fixed 640", "fixed_640")]
     found += [_candidate(f"cascade, {name}", "cascade", on, limits) for name, on, limits in _evidence()]
-    if "band" in passes:
-        found.append(_candidate("band, always", "band", band_on_evidence=False))
-        found += [
-            _candidate(f"band, {name}", "band", on, limits, band_on_evidence=True) for name, on, limits in _evidence()
-        ]
+    for strip in (BAND, ZOOM):
+        if strip in passes:
+            found.append(_candidate(f"{strip}, always", strip, band_on_evidence=False))
+            found += [
+                _candidate(f"{strip}, {name}", strip, on, limits, band_on_evidence=True)
+                for name, on, limits in _evidence()
+            ]
+    if BAND in passes:
         found += [
             _candidate(
                 f"predictive, under {size} px, refresh {refresh}",

@@ -26,7 +26,7 @@ from offline_tools.policies.plot import plot
 from offline_tools.policies.report import notable, slug, to_record, write_json, write_parameters, write_table
 from offline_tools.policies.sequences import Labelled, read_sequences
 from offline_tools.policies.store import RowStore
-from offline_tools.policies.sweep import Limits, Sweep, judge_all, sweep
+from offline_tools.policies.sweep import Limits, Sweep, SweepError, judge_all, sweep
 
 # Two passes may take this share of the time between two frames of the paced run: the rest is letterbox and noise.
 _PACED_LOAD = 0.6
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         console.print(f"{labelled.frames} frames; engine: {choice.reason}")
         sweeps = _sweep(args, choice, labelled, console)
         paced = _paced(args, choice, labelled, sweeps[0], console) if args.paced else None
-    except (DatasetError, EngineError, ManifestError, pricing.CostError) as error:
+    except (DatasetError, EngineError, ManifestError, SweepError, pricing.CostError) as error:
         console.print(f"[red]{error}")
         return 1
     candidate = choice.candidate

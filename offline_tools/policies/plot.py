@@ -16,6 +16,7 @@ _FAMILIES = {
     "fixed_640": ("fixed 640", "#000000", "D"),
     "cascade": ("cascade 320, 640", "#D55E00", "o"),
     "band": ("320 and a band", "#0072B2", "o"),
+    "zoom": ("320 and a zoom", "#56B4E9", "o"),
     "predictive": ("predictive, one pass", "#009E73", "^"),
 }
 
@@ -61,7 +62,7 @@ def _against_cost(axes, sweep: Sweep, value: Callable[[Tried], float], loss: Cal
 def _against_rate(axes, sweep: Sweep) -> None:  # type: ignore[no-untyped-def]
     ms = sweep.costs.ms
     rates = np.linspace(0, 1, 2)
-    for policy, second in (("cascade", "640"), ("band", "band")):
+    for policy, second in (("cascade", "640"), ("band", "band"), ("zoom", "zoom")):
         if second not in ms:
             continue
         _, colour, marker = _FAMILIES[policy]

@@ -8,9 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cone_detector.adaptive.passes import PASSES_OF
 from offline_tools.policies.candidates import ORIGINAL, Candidate
 from offline_tools.policies.costs import Costs
 from offline_tools.policies.judge import Judge, Outcome
+
+
+class SweepError(ValueError):
+    """Outcomes from which nothing can be chosen; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +88,14 @@ def judge_all(
 
 
 def sweep(outcomes: Sequence[tuple[Candidate, Outcome]], costs: Costs, limits: Limits) -> Sweep:
-    """Prices the outcomes for a machine; chooses the cheapest adaptive candidate within `limits`, or a fixed one."""
+    """Prices the outcomes for a machine; chooses the cheapest adaptive candidate within `limits`, or a fixed one.
+
+    Raises SweepError where fixed 640 finds nothing.
+    """
+    outcomes = [(candidate, outcome) for candidate, outcome in outcomes if _priced(candidate, costs)]
     full = next(outcome for candidate, outcome in outcomes if candidate.changes["policy.name"] == "fixed_640")
+    if not full.recall_near and not full.recall_far:
+        raise SweepError("fixed 640 finds no cone on these sequences: tune engines of a trained model")
     price = costs.per_frame(full.passes)
     tried = [_price(candidate, outcome, full, costs, float(price.mean())) for candidate, outcome in outcomes]
     good = [
@@ -101,6 +112,11 @@ def sweep(outcomes: Sequence[tuple[Candidate, Outcome]], costs: Costs, limits: L
     if adaptive and (best := min(adaptive, key=_merit)).cost_ratio < fixed.cost_ratio:
         return Sweep(costs, tried, best, _praise(best))
     return Sweep(costs, tried, fixed, _why_fixed(fixed, tried, costs, limits))
+
+
+def _priced(candidate: Candidate, costs: Costs) -> bool:
+    """Whether each pass of the policy has a known cost on the machine."""
+    return all(name in costs.ms for name in PASSES_OF[str(candidate.changes["policy.name"])])
 
 
 def _price(candidate: Candidate, outcome: Outcome, full: Outcome, costs: Costs, full_ms: float) -> Tried:

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+"""The tuner: accuracy by the car's own detector, cost by the machine's figures, and a choice that follows from both."""
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+from pictures import write_yolo
+from resolution import ResolutionEngine, approach
+
+from cone_detector.settings import Settings
+from offline_tools.datasets import DatasetError, read_dataset
+from offline_tools.datasets.guard import SplitGuard, TestLeakError, register
+from offline_tools.datasets.prepare import Source
+from offline_tools.policies.candidates import candidates
+from offline_tools.policies.costs import CostError, Costs, measure, read
+from offline_tools.policies.judge import Judge
+from offline_tools.policies.paced import run_paced
+from offline_tools.policies.plot import plot
+from offline_tools.policies.report import to_record, write_json, write_parameters, write_table
+from offline_tools.policies.sequences import read_sequences
+from offline_tools.policies.store import RowStore
+from offline_tools.policies.sweep import Limits, SweepError, judge_all, sweep
+
+BY_PIXELS = Costs("a CPU", {"320": 2.5, "640": 10.0, "band": 2.5, "zoom": 6.7})
+LAUNCH_BOUND = Costs("a GPU", {"320": 0.8, "640": 1.0, "band": 0.8, "zoom": 0.9})
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    judge = Judge(RowStore(ResolutionEngine()), approach())
+    return judge_all(judge, candidates(ResolutionEngine().manifests))
+
+
+def outcome(outcomes, name):
+    return next(found for candidate, found in outcomes if candidate.name == name)
+
+
+@pytest.mark.parametrize(
+    ("name", "near", "far"),
+    [
+        ("fixed 320", 1.0, 0.0),  # two near cones; 320 sees none under 16 px
+        ("fixed 640", 1.0, 2 / 3),
+        ("band, always", 1.0, 2 / 3),
+        ("zoom, always", 1.0, 1.0),  # finer than 640: the farthest too
+    ],
+)
+def test_recall_is_counted_apart_for_near_and_far_cones(outcomes, name, near, far):
+    found = outcome(outcomes, name)
+    assert (found.recall_near, found.recall_far) == (near, pytest.approx(far))
+    assert found.precision == 1.0
+
+
+def test_a_band_wins_where_passes_cost_by_their_pixels(outcomes):
+    found = sweep(outcomes, BY_PIXELS, Limits())
+    assert found.chosen.candidate.changes["policy.name"] == "band"
+    assert found.chosen.cost_ratio <= 0.5
+    assert found.chosen.map50_loss_pt <= 0.5
+    assert "0.5" in found.reason
+    assert found.costs.break_even == 0.75
+
+
+def test_at_the_cost_of_640_a_zoom_finds_more_far_cones(outcomes):
+    best = sweep(outcomes, BY_PIXELS, Limits()).equal_cost
+    assert best.candidate.changes["policy.name"] == "zoom"
+    assert best.cost_ratio <= 1.0
+    assert best.far_recall_loss_pt == pytest.approx(-100 / 3)
+
+
+def test_where_two_passes_cost_more_than_640_a_fixed_policy_is_chosen_and_it_says_so(outcomes):
+    found = sweep(outcomes, LAUNCH_BOUND, Limits())
+    assert found.chosen.candidate.changes["policy.name"] == "fixed_640"
+    assert "cannot win on this machine" in found.reason
+
+
+def test_the_front_holds_what_nothing_beats_in_both(outcomes):
+    found = sweep(outcomes, BY_PIXELS, Limits())
+    front = found.front(lambda one: one.far_recall_loss_pt)
+    assert front[0].candidate.changes["policy.name"] in ("fixed_320", "cascade", "band", "zoom", "predictive")
+    for one in found.tried:
+        beaten = [f for f in front if f.cost_ratio <= one.cost_ratio and f.far_recall_loss_pt <= one.far_recall_loss_pt]
+        assert beaten
+
+
+def test_a_pass_the_machine_has_no_time_for_is_left_out(outcomes):
+    without = Costs("b", {"320": 2.5, "640": 10.0, "band": 2.5})
+    assert not [one for one in sweep(outcomes, without, Limits()).tried if "zoom" in one.candidate.name]
+
+
+def test_engines_that_find_nothing_are_not_tuned(outcomes):
+    judge = Judge(RowStore(ResolutionEngine()), approach())
+    blind = [(candidate, judge.judge({**candidate.changes, "confidence": 1.0})) for candidate, _ in outcomes[:2]]
+    with pytest.raises(SweepError, match="finds no cone"):
+        sweep(blind, BY_PIXELS, Limits())
+
+
+def test_each_pass_looks_at_each_frame_and_strip_once(tmp_path):
+    engine, labelled = ResolutionEngine(), approach(4)
+    judge = Judge(store := RowStore(engine, tmp_path / "rows.npz"), labelled)
+    first = judge.judge({"policy.name": "band"})
+    looks = len(engine.passes)
+    assert looks == 8
+    assert judge.judge({"policy.name": "band"}) == first
+    assert judge.judge({"policy.name": "fixed_320"}).map50 > 0
+    assert len(engine.passes) == looks
+    store.save()
+    fresh = ResolutionEngine()
+    again = Judge(RowStore(fresh, tmp_path / "rows.npz"), labelled).judge({"policy.name": "band"})
+    assert again == first
+    assert fresh.passes == []
+
+
+def test_what_is_written_holds_the_kept_figures_and_loads_as_parameters(outcomes, tmp_path):
+    found = [sweep(outcomes, costs, Limits()) for costs in (BY_PIXELS, LAUNCH_BOUND)]
+    paced = run_paced(ResolutionEngine(), approach(2), {"policy.name": "band"}, rate_hz=30.0, seconds=0.3)
+    assert 0 <= paced.misses <= paced.late <= paced.frames
+    write_json(tmp_path / "adaptive.json", to_record(found, approach(), {"name": "m"}, paced))
+    record = json.loads((tmp_path / "adaptive.json").read_text())
+    figures = {"cost_ratio", "map50_loss_pt", "far_recall_loss_pt", "escalation_rate"}
+    assert figures | {"deadline_misses", "cascade", "equal_cost_far_recall_gain_pt"} <= record.keys()
+    assert figures <= record["cascade"].keys()
+    assert [one["machine"] for one in record["machines"]] == ["a CPU", "a GPU"]
+    parameters = yaml.safe_load(write_parameters(tmp_path, found[0]).read_text())["/**"]["ros__parameters"]
+    assert Settings(parameters)["policy.name"] == "band"
+    write_table(tmp_path / "table.md", found)
+    assert (tmp_path / "table.md").read_text().count("| fixed 640 | 1.00 x") == 2
+    plot(tmp_path / "plot.png", found[0])
+    assert (tmp_path / "plot.png").stat().st_size > 10_000
+
+
+def test_costs_are_measured_for_every_pass():
+    engine = ResolutionEngine()
+    assert set(measure(engine, 2).ms) == set(engine.manifests)
+
+
+def test_costs_come_from_a_benchmark_and_a_missing_band_is_taken_as_320(tmp_path):
+    file = tmp_path / "gpu.json"
+    plans = [
+        {"model": "m", "precision": precision, "canvas": name, "host_rows_ms_p50": ms}
+        for precision, name, ms in (("int8", "320", 0.5), ("int8", "640", 0.9), ("fp16", "640", 1.4))
+    ]
+    file.write_text(json.dumps({"machine": {"gpu": "a GPU"}, "engines": plans}))
+    costs = read(file, "m", "int8")
+    assert costs.ms == {"320": 0.5, "640": 0.9, "band": 0.5}
+    assert "taken as 320" in costs.taken
+    with pytest.raises(CostError, match="no time of m fp16 for 320"):
+        read(file, "m", "fp16")
+    with pytest.raises(CostError, match="holds no costs"):
+        read(tmp_path / "none.json", "m", "int8")
+
+
+def test_sequences_are_val_clips_in_order_and_never_test(tmp_path):
+    root = write_yolo(tmp_path / "data", {"train": [1], "val": [5, 3, 4], "test": [9]})
+    registry = tmp_path / "registry.json"
+    register(read_dataset(root).splits["test"], registry)
+    guard = SplitGuard.load(registry)
+    labelled = read_sequences([Source(root)], [], guard)
+    (sequence,) = labelled.sequences
+    assert [pair.truth[0].label.tolist() for pair in sequence.pairs] == [[0]] * 3
+    first, again = sequence.pairs[0].read()
+    assert first is again
+    assert first.size == sequence.pairs[0].size
+    (root / "images" / "val" / "clip_0006.png").write_bytes((root / "images" / "test" / "clip_0009.png").read_bytes())
+    with pytest.raises(TestLeakError):
+        read_sequences([Source(root)], [], guard)
+
+
+@pytest.mark.parametrize("content", [None, "{}"])
+def test_a_folder_that_is_no_stereo_sequence_is_refused(tmp_path, content):
+    if content is not None:
+        (tmp_path / "calibration.json").write_text(content)
+        (tmp_path / "truth.json").write_text("[{}]")
+    with pytest.raises(DatasetError, match="is no stereo sequence"):
+        read_sequences([], [tmp_path], SplitGuard(frozenset(), np.empty((0, 32), np.uint8), []))
