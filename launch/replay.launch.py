@@ -29,4 +29,4 @@ def generate_launch_description():
         on_exit=Shutdown(),
     )
     # The bag is played under the default topic names: the cameras' YAML is not for it.
-    return LaunchDescription([*bag, *node_actions(config=""), replay])
+    return LaunchDescription([*bag, *node_actions(config="", required=True), replay])

@@ -11,7 +11,7 @@ import os
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescriptionEntity
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable, Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
@@ -24,10 +24,11 @@ PACKAGE = "cone_detector"
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 
-def node_actions(config: str) -> list[LaunchDescriptionEntity]:
+def node_actions(config: str, required: bool = False) -> list[LaunchDescriptionEntity]:
     """Everything that starts the detector: arguments first, then the environment, then the node.
 
     config: default of the argument `config`, a file of the package's folder `config`; empty for none.
+    required: whether all else ends when the node does.
     """
     given: set[str] = set()
 
@@ -35,7 +36,7 @@ def node_actions(config: str) -> list[LaunchDescriptionEntity]:
         given.update(context.launch_configurations)
 
     def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-        return [*_environment(context), _node(context, given)]
+        return [*_environment(context), _node(context, given, required)]
 
     # Once an argument is declared, a value that was given looks like a default: remember before that.
     return [OpaqueFunction(function=remember), *_arguments(config), OpaqueFunction(function=start)]
@@ -75,7 +76,7 @@ def _environment(context: LaunchContext) -> list[SetEnvironmentVariable]:
     return [SetEnvironmentVariable(name, value) for name, value in variables.items()]
 
 
-def _node(context: LaunchContext, given: set[str]) -> Node:
+def _node(context: LaunchContext, given: set[str], required: bool) -> Node:
     def argument(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
@@ -93,4 +94,5 @@ def _node(context: LaunchContext, given: set[str]) -> Node:
         ros_arguments=["--log-level", argument("log_level")],
         output="screen",
         emulate_tty=True,
+        on_exit=Shutdown() if required else None,
     )
