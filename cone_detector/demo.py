@@ -72,7 +72,7 @@ def _write_pictures(bag: StereoBag, answers: dict[int, Answer], output: Path) ->
     in_order = sorted(answers)
     chosen = {in_order[i] for i in np.linspace(0, len(in_order) - 1, _SHEET_PICTURES).round().astype(int)}
     sheet: list[NDArray[np.uint8]] = []
-    fullest = Cones.empty()
+    fullest, fullest_number = Cones.empty(), 0
     video: cv2.VideoWriter | None = None
     for number, pair in enumerate(bag.pairs()):
         if number not in answers:
@@ -97,11 +97,13 @@ def _write_pictures(bag: StereoBag, answers: dict[int, Answer], output: Path) ->
         if number in chosen:
             sheet.append(picture)
         if len(cones) >= len(fullest):
-            fullest = cones
+            fullest, fullest_number = cones, number
     if video is not None:
         video.release()
     cv2.imwrite(str(sheet_path), contact_sheet(sheet, columns=1, width=1800))
-    cv2.imwrite(str(plot_path), birds_eye(fullest, (900, 1200)))
+    plot = birds_eye(fullest, (900, 1200))
+    draw_caption(plot, f"pair {fullest_number}: {len(fullest)} cones located; ellipses are two sigma", (8, 8), 0.6)
+    cv2.imwrite(str(plot_path), plot)
     return [
         (video_path, f"{len(answers)} pairs with their cones"),
         (sheet_path, f"{len(sheet)} of them"),
