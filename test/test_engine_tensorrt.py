@@ -27,8 +27,8 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> FakeGpu:
 def plan(folder: Path, manifest: Manifest, content: bytes | None = None) -> Path:
     """Writes a plan that the fake opens, and its manifest."""
     file = folder / f"{manifest.name}.plan"
-    height = manifest.strip or manifest.canvas[1]
-    file.write_bytes(content or b"plan %d %d" % (height, manifest.canvas[0]))
+    width, height = manifest.input_size
+    file.write_bytes(content or b"plan %d %d" % (height, width))
     path = file.with_suffix(".json")
     write_manifest(path, as_plan(manifest, file.name, file_sha256(file)))
     return path
@@ -132,6 +132,24 @@ def test_a_strip_is_brought_together_from_both_images(gpu: FakeGpu, tmp_path: Pa
     assert "upload" not in gpu.log
     with pytest.raises(EngineError, match=r"strip of 96 rows from \(0, 300\) leaves the canvas of 384"):
         engine.infer("band", 0, top=(0, 300))
+
+
+def test_a_close_up_is_uploaded_by_itself_and_leaves_the_canvas(
+    gpu: FakeGpu, tmp_path: Path, plans: list[Path]
+) -> None:
+    zoom = replace(MANIFEST_640, name="zoom", strip=96, network=(1280, 192))
+    engine = TensorRtEngine([plans[1], plan(tmp_path, zoom)], slots=1)
+    paint(engine, 0, 1, 2)
+    engine.infer("640", 0)
+    engine.close_ups["zoom"][0], engine.close_ups["zoom"][1] = 7, 8
+    gpu.log.clear()
+    rows = engine.infer("zoom", 0, fresh=False, top=(100, 140))
+    assert gpu.log == ["event", "upload", "launch", *AGAIN]
+    assert scores(rows) == [7, 8]
+    assert engine.times.upload_ms > 0
+    gpu.log.clear()
+    assert scores(engine.infer("640", 0, fresh=False)) == [1, 2]
+    assert "upload" not in gpu.log
 
 
 @pytest.mark.parametrize("wait", ["spin", "sleep"])

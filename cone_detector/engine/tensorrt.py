@@ -87,22 +87,21 @@ class TensorRtEngine:
     def infer(self, name: str, slot: int, fresh: bool = True, top: tuple[int, int] = (0, 0)) -> NDArray[np.float32]:
         close_up = self.close_ups.get(name)
         upload = close_up is None and (fresh or slot != self._uploaded)
-        uploaded = self._uploaded if close_up is not None else slot
+        on_gpu = slot if close_up is None else self._uploaded
         self._uploaded = None
         step = self._passes[name]
         try:
             if close_up is not None:
-                self._stream.upload(step.input, close_up)
-                self._start(step, None)
+                self._start_close_up(step, close_up)
             elif step.strip:
                 self._start_strip(step, slot if upload else None, top)
             else:
                 self._start(step, slot if upload else None)
             self._wait()
-            self._read_times(upload)
+            self._read_times(upload or close_up is not None)
         except EngineError as error:
             raise EngineError(f"pass {name} failed on {self.device}: {error}") from error
-        self._uploaded = uploaded
+        self._uploaded = on_gpu
         if step.strip:
             step.rows[:, :, 1:4:2] += np.array(top, np.float32).reshape(2, 1, 1)
         return step.rows
@@ -152,6 +151,12 @@ class TensorRtEngine:
             self._enqueue(step, upload)
         else:
             graph.launch(self._stream)
+
+    def _start_close_up(self, step: Plan, close_up: NDArray[np.uint8]) -> None:
+        """Uploads a close-up to the pass's own input, and starts the pass."""
+        self._stream.record(self._marks.begin)
+        self._stream.upload(step.input, close_up)
+        self._start(step, None)
 
     def _start_strip(self, step: Plan, upload: int | None, top: tuple[int, int]) -> None:
         """Brings the strips that begin at rows `top` of the left and right image together, and starts the pass."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -100,5 +101,9 @@ def run_rows(engine: Engine, name: str, frames: Iterable[NDArray[np.uint8]]) -> 
     rows = []
     for frame in frames:
         engine.slots[0][...] = frame
+        if name in engine.close_ups:
+            # Any pixels will do, as both engines get the same: those of the canvas, magnified.
+            for strip, close_up in zip(frame[:, top : top + manifest.strip], engine.close_ups[name], strict=True):
+                cv2.resize(strip, manifest.input_size, dst=close_up)
         rows.append(engine.infer(name, 0, top=(top, top)).copy())
     return rows
