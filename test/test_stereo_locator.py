@@ -110,6 +110,26 @@ def test_raw_images_give_the_same_cones_as_rectified_ones(pair):
     np.testing.assert_allclose(cones.position, locate(pair).position, rtol=0.01, atol=0.03)
 
 
+def test_two_classes_on_one_cone_are_one_cone(pair):
+    """Suppression of the detector's boxes is class by class, so a doubtful cone can come twice from both cameras."""
+    doubled = [
+        Detections(
+            np.concatenate((side.xyxy, side.xyxy[2:3] + 1)),
+            np.append(side.score, np.float32(0.5)),
+            np.append(side.label, 3),
+        )
+        for side in pair.detections
+    ]
+    cones = locate(replace(pair, detections=tuple(doubled)))
+    assert cones.left.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_cones_side_by_side_are_two(pair):
+    left, right = boxes_at(np.array([[0.0, 1.0, 8.0], [0.23, 1.0, 8.0]]))
+    cones = StereoLocator(ZED_2I, Settings())(found(left), found(right), paint(left), paint(right))
+    assert len(cones) == 2
+
+
 @pytest.mark.parametrize("side", [-1, 1])
 def test_a_cone_cut_by_the_border_is_located_by_its_rest(side):
     """One image cuts off half of a cone at 2 m, which moves its box's centre by 20 px of the 42 px disparity."""

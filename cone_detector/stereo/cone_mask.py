@@ -66,7 +66,7 @@ def _overlaps(sides: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.
 def _inside(x: NDArray[np.float64], y: NDArray[np.float64], box: NDArray[np.float64]) -> NDArray[np.bool_]:
     """(2, P, columns, rows): whether columns x (2, P, columns) and rows y (P, rows) lie on cones of boxes (2, P, 4)."""
     x1, y1, x2, y2 = np.moveaxis(box, 2, 0)[..., None]
-    down = (y - y1) / (y2 - y1)
+    down = (y - y1) / np.maximum(y2 - y1, 1)
     reach = np.where((down >= 0) & (down <= 1), _half_width(down), 0.0) * (x2 - x1) / 2
     return np.abs(x - (x1 + x2) / 2)[..., None] < reach[:, :, None, :]
 

@@ -14,7 +14,7 @@ from cone_detector.settings import Settings
 from cone_detector.stereo.border import completed
 from cone_detector.stereo.calibration import StereoCalibration
 from cone_detector.stereo.disparity import DisparityRefiner
-from cone_detector.stereo.matching import Gates, edge_sigma, match
+from cone_detector.stereo.matching import Gates, edge_sigma, match, without_doubles
 from cone_detector.stereo.triangulation import triangulate
 
 # Below this the two patches do not show one thing, and the boxes' own disparity holds.
@@ -63,6 +63,10 @@ class StereoLocator:
         surer = left.score[rows] >= right.score[columns]
         label = np.where(surer, left.label[rows], right.label[columns])
         score = np.minimum(left.score[rows], right.score[columns])
+        kept = without_doubles(left_boxes, right_boxes, score)
+        if not kept.all():
+            rows, columns, label, score = rows[kept], columns[kept], label[kept], score[kept]
+            left_boxes, right_boxes = left_boxes[kept], right_boxes[kept]
 
         edges = edge_sigma(left_boxes[:, 3] - left_boxes[:, 1], gates.box_sigma)
         edges[left_cut[rows] | right_cut[columns]] *= _CUT_BOX_FACTOR

@@ -26,6 +26,8 @@ _LARGEST_HEIGHT_RATIO = 1.6
 _COST_OF_NO_PAIR = 18.5
 _COST_OF_OTHER_CLASS = 6.0
 _COST_OF_UNKNOWN_CLASS = 2.0
+# Boxes whose centres lie closer than this share of their size, in both images, are of one cone.
+_SAME_CONE = 0.25
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,22 @@ def match(
     rows, columns = linear_sum_assignment(cost)
     good = cost[rows, columns] < _COST_OF_NO_PAIR
     return rows[good], columns[good]
+
+
+def without_doubles(
+    left: NDArray[np.float64], right: NDArray[np.float64], score: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """(M,) which of the matched boxes to keep, where two pairs of boxes of different classes lie on one cone.
+
+    left, right: (M, 4) matched boxes in pixels. score: (M,), the higher one stays.
+    """
+    sides = np.stack((left, right))
+    centre, size = sides[..., 2:] + sides[..., :2], sides[..., 2:] - sides[..., :2]
+    apart = np.abs(centre[:, :, None] - centre[:, None])
+    same = (apart < 2 * _SAME_CONE * size[:, :, None]).all(axis=(0, 3))
+    order = np.arange(len(score))
+    surer = (score[None] > score[:, None]) | ((score[None] == score[:, None]) & (order[None] < order[:, None]))
+    return ~(same & surer).any(axis=1)
 
 
 def pair_costs(
