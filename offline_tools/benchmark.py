@@ -35,6 +35,7 @@ from cone_detector.replay.bags import StereoBag
 from cone_detector.settings import Settings
 from cone_detector.stereo.calibration import CalibrationError, CameraModel, StereoCalibration
 from cone_detector.stereo.locator import StereoLocator
+from offline_tools.benchmark_plot import plot_report
 from offline_tools.naive import measure_naive
 
 _BURN_IN = 100
@@ -90,6 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--paced", type=int, default=600, help="pairs at 60 Hz (%(default)s)")
     parser.add_argument("--naive", type=Path, help="plan of ultralytics' own float32 ONNX, for the baseline")
     parser.add_argument("--output", type=Path, help="JSON file to write, as docs/benchmarks/h200.json")
+    parser.add_argument("--plot", type=Path, help="PNG to draw of all that the JSON file then holds")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -104,6 +106,8 @@ def run(args: argparse.Namespace) -> int:
             figures = [replace(one, naive_ms_p50=naive) for one in figures]
         if args.output:
             write_report(args.output, figures)
+        if args.output and args.plot:
+            plot_report(args.output, args.plot)
     except (BagError, CalibrationError, EngineError, ManifestError, OSError) as error:
         console.print(f"[red]{error}")
         return 1
