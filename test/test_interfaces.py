@@ -27,12 +27,14 @@ def test_a_message_has_the_type_hash_of_upstream(kind):
 
 
 @pytest.mark.ros
-def test_a_built_wheel_is_used_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "build_wheel", lambda package, work: pytest.fail("it was built again"))
-    wheel = tmp_path / build.cache_key("vision_msgs") / "vision_msgs-4.1.1-cp311-cp311-linux_x86_64.whl"
-    wheel.parent.mkdir()
-    wheel.touch()
-    assert build.cached_wheel("vision_msgs", tmp_path) == wheel
+def test_built_wheels_are_used_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "make_tools", lambda folder: pytest.fail("they were built again"))
+    made = []
+    for package in build.PACKAGES:
+        made.append(tmp_path / build.cache_key(package) / f"{package}-1.0-cp311-cp311-linux_x86_64.whl")
+        made[-1].parent.mkdir()
+        made[-1].touch()
+    assert build.wheels(build.PACKAGES, tmp_path) == made
 
 
 @pytest.mark.ros
@@ -52,10 +54,10 @@ def test_a_missing_compiler_is_named_with_the_command_that_installs_it(monkeypat
     monkeypatch.delenv("ROS_DISTRO", raising=False)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(build.BuildError, match=r"sudo apt install gcc g\+\+"):
-        build.check_machine("vision_msgs")
+        build.check_machine(build.PACKAGES)
 
 
 def test_a_machine_with_ros_gets_its_own_package(monkeypatch):
     monkeypatch.setenv("ROS_DISTRO", "jazzy")
-    with pytest.raises(build.BuildError, match="sudo apt install ros-jazzy-vision-msgs"):
-        build.check_machine("vision_msgs")
+    with pytest.raises(build.BuildError, match="sudo apt install ros-jazzy-vision-msgs ros-jazzy-tf2-msgs"):
+        build.check_machine(build.PACKAGES)

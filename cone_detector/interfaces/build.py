@@ -41,31 +41,35 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m cone_detector.interfaces", description=main.__doc__)
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="folder of built wheels (%(default)s)")
     arguments = parser.parse_args(argv)
-    for package in PACKAGES:
-        if find_spec(package):
-            print(f"{package}: already importable, nothing to build")
-            continue
-        try:
-            install(cached_wheel(package, arguments.cache.resolve()))
-        except BuildError as error:
-            print(f"{package}: {error}", file=sys.stderr)
-            return 1
+    missing = [package for package in PACKAGES if not find_spec(package)]
+    try:
+        for wheel in wheels(missing, arguments.cache.resolve()):
+            install(wheel)
+    except BuildError as error:
+        print(f"interfaces: {error}", file=sys.stderr)
+        return 1
     return 0
 
 
-def cached_wheel(package: str, cache: Path) -> Path:
-    """Return the package's wheel for this source, Python and platform, building it when the cache lacks it."""
-    folder = cache / cache_key(package)
-    found = sorted(folder.glob(f"{package}-*.whl"))
-    if found:
-        print(f"{package}: using the built {found[0].name}")
-        return found[0]
-    check_machine(package)
-    print(f"{package}: building the Python interface, once (about half a minute)", flush=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="work-", dir=cache) as work:
-        wheel = build_wheel(package, Path(work))
-        return Path(shutil.move(wheel, folder / wheel.name))
+def wheels(packages: Sequence[str], cache: Path) -> list[Path]:
+    """Return the packages' wheels for this source, Python and platform, building those that the cache lacks."""
+    folders = {package: cache / cache_key(package) for package in packages}
+    absent = [package for package, folder in folders.items() if not _wheel_in(folder)]
+    if absent:
+        check_machine(absent)
+        print(f"Building the Python interfaces {' and '.join(absent)}, once (about a minute)", flush=True)
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="work-", dir=cache) as work:
+            tools = make_tools(Path(work) / "tools")
+            for package in absent:
+                wheel = build_wheel(package, Path(work) / package, tools)
+                folders[package].mkdir(exist_ok=True)
+                shutil.move(wheel, folders[package] / wheel.name)
+    return [_wheel_in(folder)[0] for folder in folders.values()]
+
+
+def _wheel_in(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.whl"))
 
 
 def cache_key(package: str) -> str:
@@ -84,27 +88,30 @@ def message_versions() -> str:
         raise BuildError(f"the ROS 2 wheels are not installed ({error}); run `make demo`") from None
 
 
-def check_machine(package: str) -> None:
+def check_machine(packages: Sequence[str]) -> None:
     """Raise BuildError, with the command that helps, where building cannot work."""
     distro = os.environ.get("ROS_DISTRO")
     if distro:
-        apt = f"ros-{distro}-{package.replace('_', '-')}"
-        raise BuildError(f"ROS 2 {distro} is sourced but has no {package}: sudo apt install {apt}")
+        apt = " ".join(f"ros-{distro}-{package.replace('_', '-')}" for package in packages)
+        raise BuildError(f"ROS 2 {distro} is sourced but has no {' and '.join(packages)}: sudo apt install {apt}")
     if not (shutil.which("cc") and shutil.which("c++")):
         raise BuildError("a C and a C++ compiler are needed once: sudo apt install gcc g++")
     if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
         raise BuildError("Python's headers are needed once: sudo apt install python3-dev")
 
 
-def build_wheel(package: str, work: Path) -> Path:
-    """Generate, compile and pack the interface inside `work`; returns the wheel's path."""
-    tools = work / "env"
-    venv.create(tools, with_pip=True)
-    # The message packages that the interface refers to are those of the environment that will import it.
-    site = Path(sysconfig.get_path("purelib"))
-    inner = Path(sysconfig.get_path("purelib", vars={"base": str(tools), "platbase": str(tools)}))
-    (inner / "runtime.pth").write_text(f"{site}\n")
+def make_tools(folder: Path) -> Path:
+    """Make the build environment: the pinned generators and CMake; returns its folder."""
+    venv.create(folder, with_pip=True)
+    # The message packages that the interfaces refer to are those of the environment that will import them.
+    inner = Path(sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)}))
+    (inner / "runtime.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    run([folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--requirement", PINS], dict(os.environ))
+    return folder
 
+
+def build_wheel(package: str, work: Path, tools: Path) -> Path:
+    """Generate, compile and pack one interface inside `work`; returns the wheel's path."""
     prefixes = os.pathsep.join([str(tools), sys.prefix])
     environment = os.environ | {
         "AMENT_PREFIX_PATH": prefixes,
@@ -112,21 +119,20 @@ def build_wheel(package: str, work: Path) -> Path:
         "PATH": os.pathsep.join([str(tools / "bin"), os.environ.get("PATH", os.defpath)]),
     }
     python = tools / "bin" / "python"
-    tree, stage = work / "tree", work / "stage"
+    tree, stage, prefix = work / "tree", work / "stage", work / "install"
     settings = {
         "CMAKE_BUILD_TYPE": "Release",
-        "CMAKE_INSTALL_PREFIX": work / "install",
+        "CMAKE_INSTALL_PREFIX": prefix,
         "CMAKE_PROJECT_INCLUDE": FOREIGN.resolve(),
         "BUILD_TESTING": "OFF",
         "Python3_EXECUTABLE": python,
     }
     definitions = [f"-D{name}={value}" for name, value in settings.items()]
     steps: list[list[str | Path]] = [
-        [python, "-m", "pip", "install", "--quiet", "--requirement", PINS],
         ["cmake", "-G", "Ninja", "-S", HERE / package, "-B", tree, *definitions],
         ["cmake", "--build", tree],
         ["cmake", "--install", tree],
-        [python, PACK, package, work / "install", stage],
+        [python, PACK, package, prefix, stage],
         [python, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", work, stage],
     ]
     for step in steps:

@@ -17,7 +17,6 @@ from cone_detector.ros.arguments import to_text
 from cone_detector.settings import SETTINGS, Setting
 
 NAMESPACE = "/ns"
-TF_TOPICS = {(name, "tf2_msgs/msg/TFMessage") for name in ("/tf", "/tf_static")}
 
 DESCRIPTIONS = {
     # Subscribed
@@ -155,8 +154,7 @@ def _interfaces() -> tuple[Interfaces, Interfaces, Interfaces]:
     finally:
         rclpy.try_shutdown()
     subscribed, published, services = ({(_short(name), kind) for name, kind in part} for part in found)
-    # The wheels lack tf2_msgs; where it is installed the node subscribes to these by itself.
-    return subscribed | TF_TOPICS, _ours(published), _ours(services)
+    return subscribed, _ours(published), _ours(services)
 
 
 def _modes() -> tuple[str, ...]:
