@@ -20,9 +20,25 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from cone_detector.classes import CLASS_NAMES
+
 _SIZE = 640
 _CANVAS = (384, 640)
 _CONFIDENCE = 0.35
+_CALIBRATION_IMAGES = 100
+
+
+def _calibration(images: Path, folder: Path) -> str:
+    """A data.yaml whose validation set, which ultralytics calibrates with, is a share of `images`."""
+    found = sorted(path.resolve() for path in images.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    if not found:
+        raise SystemExit(f"{images} holds no images")
+    chosen = found[:: max(1, len(found) // _CALIBRATION_IMAGES)]
+    listed, data = folder / "calibration.txt", folder / "data.yaml"
+    listed.write_text("".join(f"{path}\n" for path in chosen))
+    names = json.dumps(list(CLASS_NAMES))
+    data.write_text(f"path: {folder}\ntrain: {listed.name}\nval: {listed.name}\nnames: {names}\n")
+    return str(data)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pairs", type=Path, help=".npy of (N, 2, H, W, 3) uint8 BGR")
     parser.add_argument("weights", type=Path, help=".pt of an ultralytics detector")
-    parser.add_argument("data", type=Path, help="data.yaml for the calibration of the INT8 export")
+    parser.add_argument("images", type=Path, help="folder of images that calibrate the INT8 export")
     options = parser.parse_args(arguments)
     answers = sys.stdout
     # Ultralytics prints to standard output, which is ours to answer on.
@@ -44,7 +60,12 @@ def main(arguments: list[str] | None = None) -> int:
     with TemporaryDirectory() as folder:
         weights = Path(copy(options.weights, folder))
         exported = YOLO(weights).export(
-            format="openvino", int8=True, imgsz=_CANVAS, batch=2, data=str(options.data), device="cpu"
+            format="openvino",
+            int8=True,
+            imgsz=_CANVAS,
+            batch=2,
+            data=_calibration(options.images, Path(folder)),
+            device="cpu",
         )
         torch_model = YOLO(weights)
         models = {

@@ -44,14 +44,14 @@ THEIRS = (TORCH, TORCH_ALL_CORES, OPENVINO)
 class CpuPlan:
     """What to run. python: of the environment that has ultralytics. weights: .pt of the engine's model.
 
-    data: data.yaml that ultralytics calibrates its INT8 export with. pairs: of the bag, evenly spread.
+    images: folder that ultralytics calibrates its INT8 export with. pairs: of the bag, evenly spread.
     """
 
     bag: Path
     settings: Mapping[str, Value]
     python: Path
     weights: Path
-    data: Path
+    images: Path
     rounds: int
     pairs: int
 
@@ -139,7 +139,7 @@ def _worker(plan: CpuPlan, pairs: Path, folder: Path) -> Iterator[tuple[Callable
     Raises ReplayError where the process ends.
     """
     log = folder / "worker.log"
-    command = [str(plan.python), "-m", _WORKER, str(pairs), str(plan.weights), str(plan.data)]
+    command = [str(plan.python), "-m", _WORKER, str(pairs), str(plan.weights), str(plan.images)]
     root = Path(__file__).resolve().parents[2]
     with log.open("w") as errors:
         process = subprocess.Popen(

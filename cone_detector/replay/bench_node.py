@@ -153,7 +153,8 @@ def write_node_figures(figures: Mapping[str, Any], path: Path) -> Path:
         "",
         f"Two 1280x720 cameras at {figures['settings']['rate_hz']:g} Hz for {figures['seconds']:g} s on "
         f"{figures['machine']['cpu']} ({figures['machine']['cpu_count']} cores), with a stand-in engine that takes "
-        f"{figures['settings']['engine_latency_ms']:g} ms. Written by `cone-replay bench-node`.",
+        f"{figures['settings']['engine_latency_ms']:g} ms and queue.depth {figures['settings']['queue_depth']}. "
+        "Written by `cone-replay bench-node`.",
         "",
         "| | share of the node's CPU time | cores | a pair, ms |",
         "| --- | --- | --- | --- |",

@@ -96,7 +96,7 @@ def _bench_cpu(options: argparse.Namespace) -> int:
         parse_parameters(options.param),
         options.python,
         options.weights,
-        options.data,
+        options.images,
         options.rounds,
         options.pairs,
     )
@@ -155,7 +155,9 @@ def _bench_options(commands: argparse._SubParsersAction) -> None:
     node.add_argument("--seconds", type=float, default=600.0)
     node.add_argument("--rate", type=float, default=60.0)
     node.add_argument("--latency-ms", type=float, default=1.0, help="of one pass of the stand-in engine")
-    node.add_argument("--queue-depth", type=int, default=1, help="the node's queue.depth")
+    node.add_argument(
+        "--queue-depth", type=int, default=3, help="the node's queue.depth: 1 drops a pair wherever two come at once"
+    )
     node.add_argument("--output", type=Path, default=Path("docs/benchmarks/node_60hz.json"))
     node.add_argument("--logs", type=Path, default=Path("replay_output"), help="folder of the processes' logs")
     cpu = commands.add_parser("bench-cpu", help="the pipeline on a CPU against bare inference and ultralytics")
@@ -163,7 +165,7 @@ def _bench_options(commands: argparse._SubParsersAction) -> None:
     cpu.add_argument("--bag", type=Path, default=shared("config") / "sample")
     cpu.add_argument("--python", type=Path, required=True, help="Python of an environment with ultralytics")
     cpu.add_argument("--weights", type=Path, required=True, help=".pt of the model that the engine was made from")
-    cpu.add_argument("--data", type=Path, required=True, help="data.yaml that ultralytics calibrates its INT8 with")
+    cpu.add_argument("--images", type=Path, required=True, help="folder that ultralytics calibrates its INT8 with")
     cpu.add_argument("--rounds", type=int, default=60, help="turns of four pairs for each")
     cpu.add_argument("--pairs", type=int, default=24, help="pairs of the bag to use")
     cpu.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the detector")

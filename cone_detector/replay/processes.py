@@ -14,9 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cone_detector.paths import shared
-
-PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+from cone_detector.transport import PROFILE_VARIABLES, installed_profile
 
 # Linux keeps ports for domains 0 to 101.
 _DOMAINS = 100
@@ -31,7 +29,7 @@ def ros_environment(own_domain: bool = True) -> dict[str, str]:
 
     What the user has set stays. Without a ROS_DOMAIN_ID, own_domain takes one that other replays hardly use.
     """
-    wanted = dict.fromkeys(PROFILE_VARIABLES, str(shared("config") / "fastdds_shm.xml"))
+    wanted = dict.fromkeys(PROFILE_VARIABLES, str(installed_profile()))
     if own_domain:
         wanted["ROS_DOMAIN_ID"] = str(1 + os.getpid() % _DOMAINS)
         wanted["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
