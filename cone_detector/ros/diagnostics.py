@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +14,7 @@ from cone_detector.engine.contract import Engine
 from cone_detector.messages import status_of
 from cone_detector.pairing import PairingCounts
 from cone_detector.ros.statistics import Statistics, StreamWatch
+from cone_detector.transport import profile_in_use
 
 OK, WARN, ERROR, STALE = (
     DiagnosticStatus.OK,
@@ -26,7 +26,6 @@ OK, WARN, ERROR, STALE = (
 # Fast DDS keeps shared memory of half a megabyte unless a profile says otherwise: a camera image does not fit.
 _DEFAULT_SEGMENT_BYTES = 512 * 1024
 _LOSS_WORTH_A_WARNING = 0.05
-_PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 
 @dataclass(frozen=True)
@@ -199,7 +198,7 @@ def _transport_status(now: Snapshot) -> Part:
     lost = {name: stream.lost_share() for name, stream in now.streams.items()}
     largest = max((stream.bytes for stream in now.streams.values()), default=0)
     rmw = get_rmw_implementation_identifier()
-    own_profile = next((os.environ[name] for name in _PROFILE_VARIABLES if os.environ.get(name)), "")
+    own_profile = profile_in_use()
     values = {
         "rmw": rmw,
         "profile": own_profile or "none",

@@ -18,10 +18,9 @@ from launch_ros.actions import Node
 from cone_detector.ros.arguments import describe, overrides, remappings, to_text
 from cone_detector.ros.malloc import ENVIRONMENT
 from cone_detector.settings import BY_NAME, SETTINGS, SettingError
+from cone_detector.transport import PROFILE_VARIABLES, installed_profile, profile_in_use
 
 PACKAGE = "cone_detector"
-# Jazzy reads the first name only, later releases both.
-PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 
 def node_actions(config: str, required: bool = False) -> list[LaunchDescriptionEntity]:
@@ -44,7 +43,6 @@ def node_actions(config: str, required: bool = False) -> list[LaunchDescriptionE
 
 def _arguments(config: str) -> list[DeclareLaunchArgument]:
     share = get_package_share_directory(PACKAGE)
-    profile = next((os.environ[name] for name in PROFILE_VARIABLES if os.environ.get(name)), None)
     own = [
         ("config", f"{share}/config/{config}" if config else "", "YAML file of parameters; empty: none."),
         ("namespace", "", "Namespace of the node and of its relative topics."),
@@ -52,7 +50,7 @@ def _arguments(config: str) -> list[DeclareLaunchArgument]:
         ("log_level", "info", "debug, info, warn, error or fatal."),
         (
             "fastdds_profile",
-            profile if profile is not None else f"{share}/config/fastdds_shm.xml",
+            profile_in_use() or str(installed_profile()),
             "Fast DDS profile of the node; give the camera driver the same one. Empty: the built-in transports.",
         ),
     ]

@@ -28,10 +28,11 @@ from rich.table import Table
 from sensor_msgs.msg import Image
 
 from cone_detector.replay.machine import machine, versions
-from cone_detector.replay.processes import PROFILE_VARIABLES, Child, ReplayError, ros_environment, running
+from cone_detector.replay.processes import Child, ReplayError, ros_environment, running
 from cone_detector.replay.stream import Parcel
 from cone_detector.ros.malloc import keep_large_buffers
 from cone_detector.ros.player import SIDES, Player
+from cone_detector.transport import PROFILE_VARIABLES
 
 _SHAPE = (720, 1280, 3)
 # Setting: whether the profile is used, and whether malloc is tuned.
