@@ -19,7 +19,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
@@ -244,6 +244,9 @@ class ConeDetectorNode(LifecycleNode):
 def main(args: list[str] | None = None, make_node: Callable[[], ConeDetectorNode] = ConeDetectorNode) -> int:
     """Runs the node until SIGINT or SIGTERM; returns the process exit code. make_node: what a benchmark replaces."""
     keep_large_buffers()
+    # KeyboardInterrupt strikes anywhere, also inside a call into C++, which then fails in its own way. rclpy's handler,
+    # which comes before this one, ends the executor between two callbacks.
+    signal.signal(signal.SIGINT, lambda *_: None)
     rclpy.init(args=args)
     node: ConeDetectorNode | None = None
     code = 0
@@ -258,8 +261,10 @@ def main(args: list[str] | None = None, make_node: Callable[[], ConeDetectorNode
     except SettingError as error:
         rclpy.logging.get_logger("cone_detector").fatal(f"cannot start: {error}")
         code = 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+    except Exception:
+        # Once a signal has shut ROS down, whatever is still at work fails: that is no fault.
+        if rclpy.ok():
+            raise
     finally:
         # launch sends SIGINT to the whole group and then once more: the second one must not cut the clean-up short.
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -61,7 +61,7 @@ class CameraPlacement:
         if not self.target or source == self.target or source in self._found:
             return ""
         if self._message_type is None:
-            return "tf2_msgs is not installed (sudo apt install ros-jazzy-tf2-msgs): cones stay in the camera's frame"
+            return "cones stay in the camera's frame: install tf2_msgs (apt, or python -m cone_detector.interfaces)"
         return (
             f"tf has no chain from '{source}' to '{self.target}': "
             "start robot_state_publisher, or set stereo.target_frame"
