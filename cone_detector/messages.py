@@ -8,7 +8,8 @@ What a `fill` returns is therefore valid until the next one, which is enough to 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -90,16 +91,17 @@ class ConesMessage:
         self._message = Detection3DArray()
         self._pool: list[Detection3D] = []
 
-    def fill(self, cones: Cones, header: Header, up: NDArray[np.float64]) -> Detection3DArray:
-        """The message of `cones`. up: (3,) unit vector in the frame that `header` names."""
+    def fill(self, cones: Cones, header: Header, up: NDArray[np.float64], ids: Sequence[int] = ()) -> Detection3DArray:
+        """The message of `cones`. up: (3,) unit vector in the frame that `header` names. ids: of tracked cones."""
         while len(self._pool) < len(cones):
             self._pool.append(Detection3D(results=[ObjectHypothesisWithPose()]))
         turned = _upright(up)
         centres = _centres(cones, up).tolist()
         blocks = cones.covariance.reshape(-1, 9)
         rows = zip(cones.position.tolist(), centres, blocks, cones.score.tolist(), cones.label.tolist(), strict=True)
-        for part, (base, centre, block, score, label) in zip(self._pool, rows, strict=False):
-            part.header = header
+        names = map(str, ids) if ids else repeat("")
+        for part, name, (base, centre, block, score, label) in zip(self._pool, names, rows, strict=False):
+            part.header, part.id = header, name
             place, size, result = part.bbox.center, part.bbox.size, part.results[0]
             place.position.x, place.position.y, place.position.z = centre
             place.orientation = turned

@@ -130,6 +130,11 @@ SETTINGS: tuple[Setting, ...] = (
     _live("stereo.box_sigma_px", 1.5, "Standard deviation of a box's edge in image pixels.", low=0.1, high=20.0),
     _live("stereo.refine", True, "Refine disparity below a pixel on the images; false: box centres alone."),
     Setting("stereo.rectify", False, "The images are raw: rectify cones by K, D, R and P of CameraInfo."),
+    _live("stereo.tracking", False, "Track located cones over time: ids that stay, gaps bridged, class by vote."),
+    _live("stereo.track_bridge_frames", 5, "Frames for which a tracked cone that is not located is kept.",
+          low=0, high=100),
+    _live("stereo.track_confirm_frames", 2, "Frames in which a cone must be located before it is published.",
+          low=1, high=100),
     Setting("stereo.target_frame", "base_link", "Frame of published cones where tf has it; empty: left optical frame."),
     # Output
     _live("publish.detections", True, "Publish detections/left and detections/right."),

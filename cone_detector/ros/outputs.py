@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Any
@@ -28,6 +28,7 @@ from cone_detector.ros.annotator import Annotator
 from cone_detector.ros.qos import QUIET_PUBLISHER, RESULT_QOS
 from cone_detector.ros.transforms import CameraPlacement
 from cone_detector.settings import Settings
+from cone_detector.stereo.tracking import ConeTracker
 from cone_detector.stereo.transform import transformed
 
 # Up in a frame by REP 103: of an optical frame, and of any other.
@@ -97,6 +98,7 @@ class Outputs:
         self._cones_message, self._markers_message = ConesMessage(), MarkersMessage()
         self._latency_message = StatusMessage("cone_detector: latency")
         self._number = Float32()
+        self._tracker: ConeTracker | None = None
 
     def publish(self, result: StereoResult, slot: Slot, settings: Settings, counts: PairingCounts, engine: Engine,
                 ) -> float:  # fmt: skip
@@ -134,13 +136,21 @@ class Outputs:
 
     def _publish_cones(self, cones: Cones, source: Header, settings: Settings) -> str:
         """Publishes cones where tf puts them; returns the frame that they are published in."""
+        ids: Sequence[int] = ()
+        if not settings["stereo.tracking"]:
+            self._tracker = None
+        else:
+            self._tracker = self._tracker or ConeTracker(settings)
+            self._tracker.settings = settings
+            tracks = self._tracker.update(cones, source.stamp.sec + source.stamp.nanosec * 1e-9)
+            cones, ids = tracks.cones, tracks.id.tolist()
         placed = self._placement.find(source.frame_id)
         header, up = source, _UP_OPTICAL
         if placed is not None:
             cones = transformed(cones, placed.rotation, placed.translation)
             header, up = Header(stamp=source.stamp, frame_id=self._placement.target), _UP
         if settings["publish.cones"]:
-            self._cones.publish(self._cones_message.fill(cones, header, up))
+            self._cones.publish(self._cones_message.fill(cones, header, up, ids))
         if settings["publish.points"] and self._points.get_subscription_count():
             self._points.publish(points_message(cones, header))
         if settings["publish.markers"] and self._markers.get_subscription_count():

@@ -84,6 +84,12 @@ def test_cones_stand_on_their_position_and_point_up(up):
         assert not full[:, 3:].any()
 
 
+def test_only_tracked_cones_bear_an_id():
+    message = ConesMessage()
+    assert [part.id for part in message.fill(cones(2), HEADER, UP, [7, 12]).detections] == ["7", "12"]
+    assert [part.id for part in message.fill(cones(3), HEADER, UP).detections] == ["", "", ""]
+
+
 def test_markers_clear_those_of_the_frame_before():
     message = MarkersMessage()
     message.fill(cones(5), HEADER, UP)
