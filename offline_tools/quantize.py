@@ -7,6 +7,7 @@ box and its class stay in float: the head's last convolutions, and all that is n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +99,8 @@ def quantize_openvino(manifest_path: Path, frames: Frames, directory: Path) -> P
     path = directory / f"{manifest_path.stem}-int8-openvino.xml"
     directory.mkdir(parents=True, exist_ok=True)
     ov.save_model(quantized, path, compress_to_fp16=True)
+    # Indentation is half of the XML.
+    path.write_text(re.sub(r">\s+<", "><", path.read_text()))
     version = f"openvino {ov.__version__.split('-')[0]}, nncf {nncf.__version__}"
     return _note(manifest, path, frames, Runtime("openvino", version), qdq=False)
 

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Check a dataset, register its test split, prepare it for training.
+
+check     counts images and boxes, and lists what is wrong: broken files, boxes out of range, class order,
+          pictures that stand in two splits. Exit code 1 where a model should not be trained on it.
+register  notes the fingerprints of the test split. Afterwards no command opens these images for anything but the
+          final evaluation, whatever they are called and wherever they lie.
+prepare   writes the sources of a training configuration as one folder, in true proportions and one class order.
+          `cone-tools train` does that itself; use this to train elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from offline_tools.commands.options import add_registry, guard_of
+from offline_tools.datasets import DatasetError, read_dataset
+from offline_tools.datasets.checks import check, draw_heights
+from offline_tools.datasets.guard import register
+from offline_tools.datasets.prepare import prepare
+from offline_tools.train import read_config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options to `parser`."""
+    jobs = parser.add_subparsers(dest="job", required=True, metavar="check|register|prepare")
+    one = jobs.add_parser("check", help="report what a dataset is made of and what is wrong with it")
+    one.add_argument("dataset", type=Path, help="YOLO folder, data.yaml or Supervisely project")
+    one.add_argument("--histogram", type=Path, metavar="PNG", help="picture of box heights to write")
+    one = jobs.add_parser("register", help="keep its test split from every use but the final evaluation")
+    one.add_argument("dataset", type=Path, help="YOLO folder, data.yaml or Supervisely project")
+    add_registry(one)
+    one = jobs.add_parser("prepare", help="write the sources of a training configuration as one folder")
+    one.add_argument("config", type=Path, help="training configuration, as config/train/cones.yaml")
+    one.add_argument("folder", type=Path, help="folder to write; emptied first")
+    add_registry(one)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carries the command out; returns the exit code."""
+    if args.job == "check":
+        report = check(read_dataset(args.dataset))
+        print(report.to_text())
+        if args.histogram:
+            draw_heights(report, args.histogram)
+        return 0 if report.clean else 1
+    if args.job == "register":
+        dataset = read_dataset(args.dataset)
+        if "test" not in dataset.splits:
+            raise DatasetError(f"{args.dataset} has no test split: name one in its data.yaml")
+        count = register(dataset.splits["test"], args.registry)
+        print(f"{len(dataset.splits['test'])} test images of {dataset.name}; {args.registry} holds {count}")
+        return 0
+    prepared = prepare(read_config(args.config).sources, args.folder, guard_of(args))
+    print(f"{prepared.data}: {prepared.images['train']} images to train on, {prepared.images['val']} to validate")
+    return 0
