@@ -148,6 +148,19 @@ def test_plots_follow_the_latency_topic(node, rig):
         rig.until_received(f"latency/{name}", lambda m, x=expected: math.isclose(m.data, x, abs_tol=1e-3, rel_tol=1e-6))
 
 
+def test_tracked_cones_keep_their_ids_and_are_bridged(node, rig):
+    assert rig.set_parameter("stereo.tracking", True).successful
+    left, right = (painted((BLUE, cone_box(4.2, BLUE, 160, shift))) for shift in (0, 20))
+    try:
+        # The first frame is not confirmed yet, and the last one shows nothing.
+        pictures = [(left, right)] * 3 + [(blank_image(), blank_image())]
+        ids = [[c.id for c in rig.answers(rig.publish_pair(*pair), "cones")[0].detections] for pair in pictures]
+    finally:
+        assert rig.set_parameter("stereo.tracking", False).successful
+    assert ids == [[], ["0"], ["0"], ["0"]]
+    assert [c.id for c in rig.answers(rig.publish_pair(left, right), "cones")[0].detections] == [""]
+
+
 def test_diagnostics_say_what_runs_and_how(node, rig):
     rig.publish_pair(blank_image(), blank_image())
     values = values_of(rig.status("inference", lambda s: float(values_of(s)["rate (Hz)"]) > 0))
@@ -165,7 +178,8 @@ def test_the_picture_shows_the_cones_to_who_subscribes(node, rig):
     rig.record("image_annotated", Image)
     box = (200, 300, 240, 360)
     left = painted((BLUE, box))
-    picture = rig.until_answered("image_annotated", left, blank_image())
+    stamp = rig.until_answered(lambda: rig.publish_pair(left, blank_image()), "image_annotated")
+    picture = rig.wait("image_annotated", stamp)
     assert (picture.width, picture.height, picture.encoding) == (2560, 720, "bgr8")
     pixels = np.frombuffer(bytes(picture.data), np.uint8).reshape(720, 2560, 3)
     changed = (pixels[:, :1280] != left).any(axis=2)
