@@ -16,6 +16,7 @@ from std_msgs.msg import Header
 from cone_detector.frames import Frame, FrameError, decode_image, split_side_by_side, view_image
 from cone_detector.ros.qos import Wanted, find_misfits, image_qos, image_topics, on_incompatible
 from cone_detector.ros.statistics import StreamWatch
+from cone_detector.ros.worker import Worker
 from cone_detector.settings import Settings
 
 SIDES = ("left", "right")
@@ -44,6 +45,7 @@ class Inputs:
         self._on_fault = on_fault
         self._on_misfit = on_misfit
         self._subscriptions: list[Subscription] = []
+        self._decoders: list[Worker[CompressedImage]] = []
         self._side_by_side = settings["input.mode"] == "side_by_side"
         self._kind = CompressedImage if settings["input.compressed"] else Image
         self._qos = image_qos(settings)
@@ -54,6 +56,12 @@ class Inputs:
 
     def open(self) -> None:
         """Subscribes."""
+        if self._kind is CompressedImage:
+            # Decoding takes milliseconds: a thread for each camera, and the executor stays free.
+            depth = self._qos.depth
+            self._decoders = [
+                Worker(f"decoder {side}", partial(self._hand_on, side), depth) for side in range(len(self.streams))
+            ]
         for side, name in enumerate(self.streams):
             self._subscriptions.append(
                 self._node.create_subscription(
@@ -69,6 +77,8 @@ class Inputs:
         """Takes back the subscriptions."""
         while self._subscriptions:
             self._node.destroy_subscription(self._subscriptions.pop())
+        while self._decoders:
+            self._decoders.pop().stop()
 
     def misfits(self) -> list[str]:
         """Publishers from which nothing can arrive, each with the fix."""
@@ -92,19 +102,23 @@ class Inputs:
         ]
 
     def _take(self, side: int, stream: StreamWatch, message: Image | CompressedImage) -> None:
-        header = message.header
-        stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
-        stream.note(stamp_ns, len(message.data))
+        stream.note(_stamp_ns(message), len(message.data))
         if not self.enabled:
             return
+        if self._decoders:
+            self._decoders[side].put(message)
+        else:
+            self._hand_on(side, message)
+
+    def _hand_on(self, side: int, message: Image | CompressedImage) -> None:
         begin = perf_counter_ns()
         try:
             frame = self._frame(message)
             frames = split_side_by_side(frame) if self._side_by_side else (frame,)
             decode_ms = (perf_counter_ns() - begin) / 1e6
             for number, part in enumerate(frames, side):
-                self._offer(number, stamp_ns, part, header, decode_ms / len(frames))
-        except Exception as error:  # whatever a camera sends, the executor goes on
+                self._offer(number, _stamp_ns(message), part, message.header, decode_ms / len(frames))
+        except Exception as error:  # whatever a camera sends, the node goes on
             what = str(error) if isinstance(error, FrameError) else f"{type(error).__name__}: {error}"
             self._on_fault("both" if self._side_by_side else SIDES[side], what)
 
@@ -119,3 +133,8 @@ class Inputs:
             step=message.step,
             is_bigendian=bool(message.is_bigendian),
         )
+
+
+def _stamp_ns(message: Image | CompressedImage) -> int:
+    stamp = message.header.stamp
+    return stamp.sec * 1_000_000_000 + stamp.nanosec

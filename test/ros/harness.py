@@ -180,16 +180,19 @@ class Rig:
         """A message on `topic` that `accept` takes."""
         return until(lambda: next((m for m in list(self.received[topic]) if accept(m)), None), f"such a {topic}")
 
-    def until_answered(self, topic: str, left: np.ndarray, right: np.ndarray) -> Any:
-        """The answer on a topic that was only just subscribed to: the pair is sent until one comes."""
+    def until_answered(self, send: Callable[[], int], *topics: str, context: Callable[[], str] = lambda: "") -> int:
+        """The first stamp that is answered on all `topics`: `send` sends a pair and returns its stamp, over and over.
 
-        def try_once() -> Any:
-            stamp_ns = self.publish_pair(left, right)
-            self.wait("latency", stamp_ns)
+        For who has only just begun to listen: until both sides have discovered each other, pairs are lost.
+        """
+        sent = []
+
+        def try_once() -> int:
+            sent.append(send())
             time.sleep(0.2)
-            return next((m for m in self.received[topic] if ns_of(m.header.stamp) == stamp_ns), None)
+            return next((stamp for stamp in sent if all(self.has(topic, stamp) for topic in topics)), 0)
 
-        return until(try_once, f"answer on {topic}")
+        return until(try_once, f"a first answer on {', '.join(topics)}", context)
 
     def answers(self, stamp_ns: int, *topics: str) -> list[Any]:
         """The messages of one stamp, by default the detections of both cameras."""
@@ -199,14 +202,11 @@ class Rig:
         """Waits until the node answers pairs: both sides have discovered each other."""
         blank = blank_image()
 
-        def try_once() -> bool:
+        def send() -> int:
             assert node.process.poll() is None, f"the node has ended:\n{node.log}"
-            stamp_ns = self.publish_pair(blank, blank)
-            time.sleep(0.2)
-            topics = ("detections/left", "detections/right", "latency")
-            return all(any(ns_of(m.header.stamp) == stamp_ns for m in self.received[t]) for t in topics)
+            return self.publish_pair(blank, blank)
 
-        until(try_once, "a first answer", lambda: node.log)
+        self.until_answered(send, "detections/left", "detections/right", "latency", context=lambda: node.log)
 
     def status(self, part: str, accept: Callable[[Any], bool] = lambda _: True) -> Any:
         """The next report of /diagnostics on `part` that `accept` takes."""

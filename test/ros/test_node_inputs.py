@@ -7,7 +7,7 @@ from itertools import cycle
 
 import numpy as np
 import pytest
-from harness import FRAME_IDS, NodeProcess, blank_image, boxes_of, image_of, jpeg_of, painted, until, values_of
+from harness import FRAME_IDS, NodeProcess, blank_image, boxes_of, image_of, jpeg_of, painted, values_of
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -31,13 +31,12 @@ def publishers(rig, kind, *topics, qos=5):
 def answered(rig, send):
     """Detections of the first pair that is answered: `send` takes a stamp."""
 
-    def try_once():
+    def send_now():
         stamp = rig.now_ns()
         send(stamp)
-        time.sleep(0.3)
-        return stamp if rig.has("detections/right", stamp) else None
+        return stamp
 
-    return [boxes_of(message) for message in rig.answers(until(try_once, "an answer"))]
+    return [boxes_of(message) for message in rig.answers(rig.until_answered(send_now, "detections/right"))]
 
 
 EXPECTED = [{"blue_cone": LEFT_BOX}, {"yellow_cone": RIGHT_BOX}]
