@@ -21,7 +21,7 @@ from cone_detector.paths import shared
 from cone_detector.replay.bag_topics import BagError, StereoTopics
 from cone_detector.replay.bags import StereoBag
 from cone_detector.replay.parameters import parse_parameters
-from cone_detector.replay.processes import ReplayError
+from cone_detector.replay.processes import ReplayError, end_children_on_sigterm, ros_environment
 from cone_detector.replay.report import print_summary, summarize, write_json
 from cone_detector.replay.through_ros import RosReplay, replay
 from cone_detector.settings import SettingError
@@ -36,6 +36,7 @@ _SHEET_PICTURES = 6
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     options = _parser().parse_args(arguments)
+    end_children_on_sigterm()
     try:
         return _demo(options)
     except (BagError, FrameError, EngineError, ManifestError, ReplayError, SettingError) as error:
@@ -49,7 +50,8 @@ def _demo(options: argparse.Namespace) -> int:
     bag_path = options.bag or shared("config") / "sample"
     output: Path = options.output
     output.mkdir(parents=True, exist_ok=True)
-    print(f"Replaying {bag_path} to the node for {options.seconds:g} s …", flush=True)
+    domain = ros_environment()["ROS_DOMAIN_ID"]
+    print(f"Replaying {bag_path} to the node for {options.seconds:g} s, on ROS_DOMAIN_ID={domain} …", flush=True)
     plan = RosReplay(
         bag_path, StereoTopics(), options.rate, options.seconds, False, parse_parameters(options.param), [], output
     )

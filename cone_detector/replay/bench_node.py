@@ -41,7 +41,7 @@ def bench_node(
         arguments = [f"--figures={figures_file}", f"--latency-ms={latency_ms}"]
         arguments += ["--ros-args", "-p", f"queue.depth:={queue_depth}"]
         node = stack.enter_context(
-            running(Child("node", "cone_detector.ros.measured_node", arguments, logs / "node.log", variables))
+            running("node", "cone_detector.ros.measured_node", arguments, logs / "node.log", variables)
         )
         arrivals = Arrivals()
         stack.callback(arrivals.close)
@@ -50,7 +50,7 @@ def bench_node(
             time.sleep(0.05)
         arguments = [str(bag), f"--rate={rate_hz}", f"--seconds={seconds}", "--loop"]
         player = stack.enter_context(
-            running(Child("player", "cone_detector.ros.player", arguments, logs / "player.log", variables))
+            running("player", "cone_detector.ros.player", arguments, logs / "player.log", variables)
         )
         memory = _watch_memory(node, player)
         time.sleep(1.0)

@@ -15,7 +15,7 @@ from cone_detector.paths import shared
 from cone_detector.replay.bag_topics import BagError, StereoTopics
 from cone_detector.replay.compare import ReportError, print_comparison, read_report
 from cone_detector.replay.parameters import parse_parameters
-from cone_detector.replay.processes import ReplayError
+from cone_detector.replay.processes import ReplayError, end_children_on_sigterm
 from cone_detector.settings import SettingError
 
 MODES = ("ros", "direct", "paced")
@@ -32,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     given, ros_arguments = _split_ros(given)
     options = _parser().parse_args(given)
     options.ros_arguments = ros_arguments
+    end_children_on_sigterm()
     faults = (BagError, FrameError, SettingError, EngineError, ManifestError, ReplayError, ReportError)
     try:
         run: Callable[[argparse.Namespace], int] = options.command

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -96,10 +97,39 @@ class Child:
         return time.monotonic() - begin
 
 
+def end_children_on_sigterm() -> None:
+    """Makes SIGTERM unwind this process as Ctrl-C does, so that no child outlives it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
 @contextmanager
-def running(child: Child) -> Iterator[Child]:
-    """Ends the child at the end of the block, whatever happens in it."""
+def running(
+    name: str, module: str, arguments: Sequence[str], log: Path, variables: Mapping[str, str]
+) -> Iterator[Child]:
+    """A child that ends with the block, whatever happens in it, a signal at any moment included."""
+    child: Child | None = None
     try:
+        with _signals_held():
+            child = Child(name, module, arguments, log, variables)
         yield child
     finally:
-        child.end()
+        if child is not None:
+            child.end()
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Delivers SIGINT and SIGTERM only after the block: an exception amid a fork would lose the child that was made."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    handlers = [signal.signal(number, lambda number, _: held.append(number)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, handlers, strict=True):
+            signal.signal(number, handler)
+        for number in held:
+            signal.raise_signal(number)

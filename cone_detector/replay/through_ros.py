@@ -66,9 +66,7 @@ def replay(plan: RosReplay) -> tuple[Recording, dict[int, int], list[Answer]]:
         node = None
         if not plan.attach:
             node = stack.enter_context(
-                running(
-                    Child("node", plan.node_module, node_arguments(plan.settings), plan.logs / "node.log", variables)
-                )
+                running("node", plan.node_module, node_arguments(plan.settings), plan.logs / "node.log", variables)
             )
         recorder = Recorder(plan.ros_arguments)
         stack.callback(recorder.close)
@@ -77,9 +75,7 @@ def replay(plan: RosReplay) -> tuple[Recording, dict[int, int], list[Answer]]:
         arguments += [f"--left={plan.topics.left}", f"--right={plan.topics.right}"]
         arguments += [f"--side-by-side={plan.topics.side_by_side}", *(["--loop"] if plan.seconds else [])]
         arguments += [f"--wait={_START_S}", *plan.ros_arguments]
-        player = stack.enter_context(
-            running(Child("player", PLAYER_MODULE, arguments, plan.logs / "player.log", variables))
-        )
+        player = stack.enter_context(running("player", PLAYER_MODULE, arguments, plan.logs / "player.log", variables))
         _wait_for(player, node)
         recorder.wait_until_quiet()
         if node is not None:

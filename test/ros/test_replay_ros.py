@@ -3,6 +3,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,13 +12,13 @@ import cv2
 import numpy as np
 import pytest
 from engines import paint
-from harness import NodeProcess, until
+from harness import PATIENCE_S, NodeProcess, until
 
 from cone_detector import demo
 from cone_detector.replay import cli
 from cone_detector.replay.bag_writer import write_bag
 from cone_detector.replay.calibration_file import rectified_rig
-from cone_detector.replay.processes import Child, ReplayError, running
+from cone_detector.replay.processes import ReplayError, running
 
 ROOT = Path(__file__).resolve().parents[2]
 CAMERAS = rectified_rig(1280, 720, 700, 700, 640, 360, 0.12)
@@ -125,8 +126,8 @@ def test_the_player_of_a_missing_bag_names_it(tmp_path, capsys):
 def test_the_monitor_shows_the_running_node(bag_path, engines, tmp_path):
     with NodeProcess(**{"engine.directory": engines, "policy.name": "fixed_320"}) as node:
         node.wait_for_log("engine:")
-        player = Child("player", "cone_detector.ros.player", [str(bag_path), "--loop", "--rate=5"], tmp_path / "l", {})
-        with running(player):
+        arguments = [str(bag_path), "--loop", "--rate=5"]
+        with running("player", "cone_detector.ros.player", arguments, tmp_path / "log", {}) as player:
             until(lambda: "ready" in player.events(), "ready player", player.last_words)
             done = run("cone_detector.monitor", "--seconds", 3, env={**os.environ, "COLUMNS": "100"})
     assert done.returncode == 0, done.stderr
@@ -158,9 +159,19 @@ def test_the_benchmark_of_the_node_accounts_for_all_its_time(bag_path, tmp_path)
     assert "| rclpy" in output.with_suffix(".md").read_text()
 
 
+def test_a_replay_that_is_ended_leaves_no_process(bag_path, engines, tmp_path):
+    command = ["cone_detector.replay.cli", "run", bag_path, "--seconds", "600", "--output", tmp_path]
+    command += ["--param", f"engine.directory={engines}"]
+    replay = subprocess.Popen([sys.executable, "-m", *map(str, command)], cwd=ROOT)
+    children = Path(f"/proc/{replay.pid}/task/{replay.pid}/children")
+    pids = until(lambda: len(found := children.read_text().split()) == 2 and found, "node and player")
+    replay.send_signal(signal.SIGTERM)
+    assert replay.wait(PATIENCE_S) != 0
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "end of node and player")
+
+
 def test_a_child_that_fails_is_quoted(tmp_path):
-    child = Child("helper", "cone_detector.no_such_module", [], tmp_path / "log", {})
-    with running(child):
+    with running("helper", "cone_detector.no_such_module", [], tmp_path / "log", {}) as child:
         until(lambda: not child.running, "end of the child")
         with pytest.raises(ReplayError, match=r"helper ended with code 1.*\n.*no_such_module"):
             child.check()
