@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -66,8 +67,10 @@ def _measure(name: str, rate_hz: float, options: argparse.Namespace) -> dict[str
         variables |= dict.fromkeys(PROFILE_VARIABLES, "")
     arguments = [f"--rate={rate_hz}", f"--seconds={options.seconds}", *(["--tuned"] if tuned else [])]
     with tempfile.TemporaryDirectory() as logs:
-        receiver = _child("receive", arguments, Path(logs), variables)
-        with running(receiver), running(_child("send", arguments, Path(logs), variables)) as sender:
+        with (
+            _child("receive", arguments, Path(logs), variables) as receiver,
+            _child("send", arguments, Path(logs), variables) as sender,
+        ):
             end = time.monotonic() + _START_S + options.seconds
             while receiver.running and time.monotonic() < end:
                 receiver.check()
@@ -86,8 +89,8 @@ def _measure(name: str, rate_hz: float, options: argparse.Namespace) -> dict[str
     }
 
 
-def _child(role: str, arguments: list[str], logs: Path, variables: dict[str, str]) -> Child:
-    return Child(role, __spec__.name, [f"--role={role}", *arguments], logs / f"{role}.log", variables)
+def _child(role: str, arguments: list[str], logs: Path, variables: dict[str, str]) -> AbstractContextManager[Child]:
+    return running(role, __spec__.name, [f"--role={role}", *arguments], logs / f"{role}.log", variables)
 
 
 def _send(options: argparse.Namespace) -> int:
