@@ -16,7 +16,7 @@ from threading import Thread
 from time import monotonic
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import SingleThreadedExecutor
@@ -28,6 +28,7 @@ from cone_detector.adaptive import make_policy
 from cone_detector.engine.contract import Engine, EngineError
 from cone_detector.engine.manifest import ManifestError
 from cone_detector.paths import shared
+from cone_detector.ros.announcer import Announcer
 from cone_detector.ros.diagnostics import Reporter, Snapshot
 from cone_detector.ros.malloc import keep_large_buffers
 from cone_detector.ros.parameters import NodeParameters
@@ -53,8 +54,8 @@ class ConeDetectorNode(LifecycleNode):
         )
         self._statistics = Statistics()
         self._reporter = Reporter()
+        self._announcer = Announcer()
         self.startup_fault = ""
-        self._said: set[str] = set()
         for line in self._parameters_table.unknown:
             self.get_logger().warning(line)
         self._diagnostics = self.create_publisher(
@@ -121,7 +122,7 @@ class ConeDetectorNode(LifecycleNode):
         settings = self._parameters_table.settings
         loaded = self._load_engine(settings)
         try:
-            self._session = Session(self, settings, self._statistics, loaded, self._look_at_publishers)
+            self._session = Session(self, settings, self._statistics, loaded)
         except Exception:
             loaded[0].close()
             raise
@@ -202,20 +203,22 @@ class ConeDetectorNode(LifecycleNode):
         for note in engine.notes:
             self.get_logger().warning(f"engine: {note}")
 
-    def _look_at_publishers(self) -> None:
-        """Logs each publisher from which nothing can arrive, once."""
-        session = self._session
-        misfits = set(session.inputs.misfits()) if session else set()
-        for line in sorted(misfits - self._said):
-            self.get_logger().error(line)
-        self._said = misfits
-
     def _report(self) -> None:
-        self._look_at_publishers()
         statuses = self._reporter.report(self._snapshot(), monotonic())
         message = DiagnosticArray(status=statuses)
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
+        for status in self._announcer.news(statuses):
+            self._log(status)
+
+    def _log(self, status: DiagnosticStatus) -> None:
+        text = f"{status.name.removeprefix('cone_detector: ')}: {status.message}"
+        if status.level == DiagnosticStatus.ERROR:
+            self.get_logger().error(text)
+        elif status.level == DiagnosticStatus.WARN:
+            self.get_logger().warning(text)
+        else:
+            self.get_logger().info(text)
 
     def _snapshot(self) -> Snapshot:
         session, settings = self._session, self._parameters_table.settings
@@ -235,7 +238,7 @@ class ConeDetectorNode(LifecycleNode):
             frame_reason=session.placement.reason(session.camera_frame),
             target_frame=settings["stereo.target_frame"],
             tolerance_ms=settings["sync.tolerance_ms"],
-            misfits=sorted(self._said),
+            misfits=session.inputs.misfits(),
             missing=session.inputs.missing(),
             profile=str(shared("config") / "fastdds_shm.xml"),
         )

@@ -14,7 +14,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from cone_detector.frames import Frame, FrameError, decode_image, split_side_by_side, view_image
-from cone_detector.ros.qos import Wanted, find_misfits, image_qos, image_topics, on_incompatible
+from cone_detector.ros.qos import QUIET_SUBSCRIPTION, Wanted, find_misfits, image_qos, image_topics
 from cone_detector.ros.statistics import StreamWatch
 from cone_detector.ros.worker import Worker
 from cone_detector.settings import Settings
@@ -37,13 +37,11 @@ class Inputs:
         settings: Settings,
         offer: Offer,
         on_fault: Callable[[str, str], None],
-        on_misfit: Callable[[], None],
     ) -> None:
-        """on_fault: gets the side and what is wrong with an image. on_misfit: told that a publisher does not fit."""
+        """on_fault: gets the side and what is wrong with an image."""
         self._node = node
         self._offer = offer
         self._on_fault = on_fault
-        self._on_misfit = on_misfit
         self._subscriptions: list[Subscription] = []
         self._decoders: list[Worker[CompressedImage]] = []
         self._side_by_side = settings["input.mode"] == "side_by_side"
@@ -69,7 +67,7 @@ class Inputs:
                     name,
                     partial(self._take, side, self.streams[name]),
                     self._qos,
-                    event_callbacks=on_incompatible(self._on_misfit),
+                    event_callbacks=QUIET_SUBSCRIPTION,
                 )
             )
 

@@ -69,7 +69,7 @@ def reference() -> str:
         "## Published topics",
         *_interface_table(published),
         "",
-        "Every processed pair is answered, an empty one too, with the stamp and frame of its left image.",
+        "Every processed pair is answered, an empty one too, with the stamp and frame of its own image; cones have the left one's stamp.",
         "",
         "## Services",
         *_interface_table(services),
@@ -143,7 +143,7 @@ def _interfaces() -> tuple[Interfaces, Interfaces, Interfaces]:
         placement.open()
         CalibrationWatch(node, Settings(), ignore).open()
         for mode in _modes():
-            Inputs(node, Settings({"input.mode": mode}), ignore, ignore, ignore).open()
+            Inputs(node, Settings({"input.mode": mode}), ignore, ignore).open()
         found = (
             {(s.topic_name, _type_name(s.msg_type)) for s in node.subscriptions},
             {(p.topic_name, _type_name(p.msg_type)) for p in node.publishers},

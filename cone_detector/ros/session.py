@@ -41,9 +41,8 @@ class Session:
         settings: Settings,
         statistics: Statistics,
         loaded: tuple[Engine, str],
-        on_misfit: Callable[[], None],
     ) -> None:
-        """loaded: what `load_engine` returned. on_misfit: told when a publisher of an input does not fit.
+        """loaded: what `load_engine` returned.
 
         Raises SettingError where the policy needs a pass that the engine lacks.
         """
@@ -62,7 +61,7 @@ class Session:
         )
         # Last what cannot fail: a policy that the engine lacks a pass for leaves no publisher behind.
         self.outputs = Outputs(node, self.placement, self._on_fault)
-        self.inputs = Inputs(node, settings, self.pipeline.offer, self._on_bad_image, on_misfit)
+        self.inputs = Inputs(node, settings, self.pipeline.offer, self._on_bad_image)
         self.camera_frame = ""
         self.pipeline.start()
 
@@ -126,10 +125,6 @@ class Session:
 
     def _on_calibration(self) -> None:
         self._calibrate(self.pipeline.detector)
-        if self.calibration.reason:
-            self._node.get_logger().warning(f"2D only: {self.calibration.reason}")
-        else:
-            self._node.get_logger().info("calibration of both cameras is known: cones are located")
 
     def _on_result(self, result: StereoResult, slot: Slot) -> None:
         self.camera_frame = result.images[0].tag.frame_id

@@ -104,7 +104,7 @@ def test_publishers_that_do_not_fit_are_named_with_the_setting(engines, rig):
             "set input.compressed",
         ):
             assert text in status.message
-            assert node.log.count(text) == 1, "logged once, not every second"
+            assert node.wait_for_log(text).count(text) == 1, "logged once, not every second"
 
 
 def test_a_topic_without_publisher_is_named_with_those_that_exist(engines, rig):
