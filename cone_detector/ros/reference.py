@@ -69,7 +69,8 @@ def reference() -> str:
         "## Published topics",
         *_interface_table(published),
         "",
-        "Every processed pair is answered, an empty one too, with the stamp and frame of its own image; cones have the left one's stamp.",
+        "Every processed pair is answered, an empty one too, with the stamp and frame of its own image; cones have the "
+        "left one's stamp.",
         "",
         "## Services",
         *_interface_table(services),
