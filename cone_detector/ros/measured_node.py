@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cone_detector.detector import StereoResult
 from cone_detector.engine.contract import Engine
 from cone_detector.node import ConeDetectorNode
@@ -26,8 +28,12 @@ from cone_detector.ros.statistics import Statistics
 from cone_detector.settings import Settings
 
 
+# Frames that are kept: half an hour at 60 Hz.
+_FRAMES = 108_000
+
+
 class Ledger:
-    """CPU nanoseconds, in all so far: our code in the main thread's callbacks, and publishing by the inference thread."""
+    """CPU nanoseconds, in all so far: our code in the main thread's callbacks, publishing in the inference thread."""
 
     def __init__(self) -> None:
         self.callbacks = 0
@@ -76,24 +82,27 @@ class Ledger:
 
 
 class MeasuredStatistics(Statistics):
-    """Keeps the age of every frame, and the ledger at the first and the last one."""
+    """Keeps the times of every frame, and the ledger at the first and the last one."""
 
     def __init__(self, ledger: Ledger) -> None:
         super().__init__()
         self._ledger = ledger
-        self.seconds: list[float] = []
-        self.age_ms: list[float] = []
-        self.total_ms: list[float] = []
+        # All memory at once, and touched: the node's must not seem to grow by what watches it.
+        self._times = np.full((_FRAMES, 3), np.nan)
         self.first: dict[str, int] = {}
         self.last: dict[str, int] = {}
 
     def add_result(self, result: StereoResult, age_ms: float) -> None:
         super().add_result(result, age_ms)
-        self.seconds.append(time.monotonic())
-        self.age_ms.append(age_ms)
-        self.total_ms.append(result.ms["total"])
+        if self.frames <= _FRAMES:
+            self._times[self.frames - 1] = time.monotonic(), age_ms, result.ms["total"]
         self.last = self._ledger.snapshot()
         self.first = self.first or self.last
+
+    def times(self) -> dict[str, list[float]]:
+        """Monotonic seconds of each result, its age and its total in milliseconds."""
+        seconds, age_ms, total_ms = self._times[: self.frames].T.tolist()
+        return {"seconds": seconds, "age_ms": age_ms, "total_ms": total_ms}
 
 
 class MeasuredNode(ConeDetectorNode):
@@ -132,9 +141,7 @@ class MeasuredNode(ConeDetectorNode):
         """All that was measured."""
         measured = self.measured
         return {
-            "seconds": measured.seconds,
-            "age_ms": measured.age_ms,
-            "total_ms": measured.total_ms,
+            **measured.times(),
             "cpu_first_ns": measured.first,
             "cpu_last_ns": measured.last,
             "pairing": self.pairing,
