@@ -27,7 +27,6 @@ from cone_detector.replay.stand_in import StandInEngine
 from cone_detector.ros.statistics import Statistics
 from cone_detector.settings import Settings
 
-
 # Frames that are kept: half an hour at 60 Hz.
 _FRAMES = 108_000
 
