@@ -79,16 +79,16 @@ class LetterboxWriter:
     def write_close_up(self, frame: Frame, box: Letterbox, top: int, strip: int, close_up: NDArray[np.uint8]) -> None:
         """Writes what `strip` canvas rows from `top` on show of `frame` into `close_up`, in place, in more detail.
 
-        box: where the frame lies on its canvas. close_up: (h, w, 3) uint8, a whole number of times larger than the
-        strip.
+        box: where the frame lies on its canvas. close_up: (h, w, 3) uint8, of the strip's shape and larger.
         """
-        finer = close_up.shape[1] // box.canvas[0]
+        finer = close_up.shape[1] / box.canvas[0]
         (width, height), (x, y) = box.scaled, box.offset
         first = max(top, y)
         last = max(min(top + strip, y + height), first)
         source = frame.pixels[round((first - y) / box.scale[1]) : round((last - y) / box.scale[1])]
-        inside = (x * finer, (first - top) * finer, (x + width) * finer, (last - top) * finer)
-        self._write(source, frame.to_bgr, close_up, inside)
+        corners = (x, first - top, x + width, last - top)
+        x1, y1, x2, y2 = (round(side * finer) for side in corners)
+        self._write(source, frame.to_bgr, close_up, (x1, y1, x2, y2))
 
     def _write(
         self,

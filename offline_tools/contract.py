@@ -27,7 +27,7 @@ class ContractNetwork(nn.Module):
     Raises ValueError where the canvas does not fit the network's strides or holds fewer anchors than ROWS.
     """
 
-    def __init__(self, model: DetectionModel, canvas: tuple[int, int], halve: bool, magnified: int = 1) -> None:
+    def __init__(self, model: DetectionModel, canvas: tuple[int, int], halve: bool, magnified: float = 1.0) -> None:
         super().__init__()
         head = model.model[-1]
         if not isinstance(head, Detect):

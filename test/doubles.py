@@ -31,7 +31,7 @@ MANIFEST_320 = Manifest(
     runtime=Runtime("onnx", "opset 17"),
 )
 MANIFEST_640 = replace(MANIFEST_320, name="640", file="table-640.onnx", network=(640, 384))
-MANIFEST_BAND = replace(MANIFEST_320, name="band", file="table-band.onnx", network=(640, 96), strip=96)
+MANIFEST_BAND = replace(MANIFEST_320, name="band", file="table-band.onnx", network=(768, 96), strip=80)
 MANIFEST_ZOOM = replace(MANIFEST_320, name="zoom", file="table-zoom.onnx", network=(1280, 128), strip=64)
 ALL_PASSES = (MANIFEST_320, MANIFEST_640, MANIFEST_BAND, MANIFEST_ZOOM)
 

@@ -75,7 +75,7 @@ def test_the_horizon_follows_principal_row_and_pitch():
 
 TOP = 100
 NEAR = (100, 150, 160, 260, 0.95, BLUE)  # 320's box of a near cone, beyond the strip's lower edge at 196
-NEAR_CUT = (100, 150, 160, 195, 0.60, BLUE)  # what the strip shows of it
+NEAR_CUT = (100, 150, 160, 195.5, 0.60, BLUE)  # what the strip shows of it
 SMALL = (300, 130, 312, 148, 0.60, BLUE)  # 320's rough box of a far cone
 SMALL_CLOSER = (301, 131, 312, 149, 0.85, BLUE)  # the strip's better one
 BESIDE = (318, 131, 329, 149, 0.80, BLUE)  # its neighbour, which 320 lost

@@ -11,7 +11,7 @@ from cone_detector.adaptive.passes import Rows
 # Boxes of one cone in two passes: at 320 a box of a small cone is off by a pixel or two, so less than usual is asked.
 _SAME_IOU = 0.4
 # A box that ends this close to the strip's edge, in canvas pixels, goes on beyond it.
-_CUT_PX = 2.0
+_CUT_PX = 1.0
 
 
 def merge(whole: Rows, strip: Rows, tops: tuple[int, int], height: int, canvas_height: int) -> Rows:

@@ -96,15 +96,15 @@ class Manifest:
     schema: int = SCHEMA
 
     @property
-    def magnified(self) -> int:
+    def magnified(self) -> float:
         """How many times finer than on the canvas a strip is given; more than 1: cut from the camera image itself."""
-        return max(1, self.network[0] // self.canvas[0]) if self.strip else 1
+        return self.network[0] / self.canvas[0] if self.strip else 1.0
 
     @property
     def input_size(self) -> tuple[int, int]:
         """Width and height of the images that the network is given, in pixels."""
         rows = self.strip or self.canvas[1]
-        return self.canvas[0] * self.magnified, rows * self.magnified
+        return round(self.canvas[0] * self.magnified), round(rows * self.magnified)
 
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:

@@ -80,7 +80,7 @@ def approach(frames: int = 12) -> Labelled:
     pairs = []
     for number in range(frames):
         grown = 1 + 0.003 * number
-        boxes = cones(*(height * grown for height in (120, 60, 26, 20, 12)))
+        boxes = cones(*(height * grown for height in (120, 60, 26, 20, 11)))
         truth = Truth(boxes / np.array(SIZE * 2, np.float32), np.zeros(len(boxes), np.int64))
         pairs.append(LabelledPair(SIZE, draw(boxes), (truth, truth)))
     return Labelled([LabelledSequence("approach", pairs)], "0" * 64)
