@@ -17,17 +17,21 @@ ifeq ($(APT_ROS),yes)
   VENV_OPTIONS := --system-site-packages
   RUNTIME_REQUIREMENTS := -r $(REQ)/apt.txt
   LIMITS := -r $(REQ)/apt.txt
-  # Types are those of the NumPy that is pinned elsewhere; apt's older one declares others.
-  MYPY := @echo "mypy: left out, apt's NumPy declares other types than the pinned one"
   # apt's launch brings pytest plugins that do not load into this pytest; no test here uses them.
   PYTEST_OPTIONS := -p no:launch_testing -p no:launch_pytest -p no:launch_ros
 else
   PYTHON ?= python3
   VENV_OPTIONS :=
   LIMITS :=
-  MYPY = $(PY) -m mypy
   PYTEST_OPTIONS :=
   RUNTIME_REQUIREMENTS := -r $(REQ)/ros.txt -r $(REQ)/runtime.txt
+endif
+
+# Types are those of the NumPy that is pinned for Python 3.11 and later; older ones declare others.
+ifeq ($(APT_ROS)$(shell $(PYTHON) -c 'import sys; print(sys.version_info < (3, 11))'),False)
+  MYPY := $(PY) -m mypy
+else
+  MYPY := @echo "mypy: left out, this NumPy declares other types than the one that the code is checked against"
 endif
 
 # Stamps carry a hash of what they installed, so that a finished set-up is never repeated and needs no network.
