@@ -45,7 +45,7 @@ ENGINES := $(VENV)/.stamps/engines-$(KEY)
 OFFLINE_VENV := .venv-offline
 OFFLINE := $(OFFLINE_VENV)/.stamps/offline-$(KEY)
 
-.PHONY: help demo test lint engines offline reference clean
+.PHONY: help demo test test-offline lint engines offline reference clean
 
 help:
 	@echo "make demo [BAG=path]   run the real node on a stereo bag and show what it found"
@@ -54,6 +54,7 @@ help:
 	@echo "make engines [FRAMES=path]   rebuild the TensorRT engines that do not fit this machine, tried on these frames"
 	@echo "make reference         write docs/reference.md from the code"
 	@echo "make offline           install the offline tools (training, export, quantization; several GB)"
+	@echo "make test-offline      the tests that need torch, in the environment of the offline tools"
 	@echo "make clean             remove the environment and everything built"
 
 demo: $(RUNTIME)
@@ -71,6 +72,9 @@ engines: $(ENGINES)
 	$(PY) -m offline_tools.cli build $(if $(FRAMES),--frames "$(FRAMES)")
 
 offline: $(OFFLINE)
+
+test-offline: $(OFFLINE)
+	$(OFFLINE_VENV)/bin/python -m pytest test/offline
 
 $(RUNTIME):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
