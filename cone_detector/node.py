@@ -53,7 +53,7 @@ class ConeDetectorNode(LifecycleNode):
             self, lambda: self._session is not None, self._check_settings, self._on_settings
         )
         self._statistics = Statistics()
-        self._reporter = Reporter()
+        self._reporter = Reporter(monotonic())
         self._announcer = Announcer()
         self.startup_fault = ""
         for line in self._parameters_table.unknown:

@@ -16,12 +16,7 @@ from cone_detector.pairing import PairingCounts
 from cone_detector.ros.statistics import Statistics, StreamWatch
 from cone_detector.transport import profile_in_use
 
-OK, WARN, ERROR, STALE = (
-    DiagnosticStatus.OK,
-    DiagnosticStatus.WARN,
-    DiagnosticStatus.ERROR,
-    DiagnosticStatus.STALE,
-)
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 # Fast DDS keeps shared memory of half a megabyte unless a profile says otherwise: a camera image does not fit.
 _DEFAULT_SEGMENT_BYTES = 512 * 1024
@@ -54,11 +49,10 @@ class Snapshot:
     profile: str = ""
 
 
-@dataclass
-class Totals:
-    """Counts at the last report, so that a report tells what happened since."""
+@dataclass(frozen=True)
+class Counts:
+    """Totals at a report, or what came since the one before. images: by topic. faults: by kind."""
 
-    seconds: float = 0.0
     images: dict[str, int] = field(default_factory=dict)
     unpaired: int = 0
     paired: int = 0
@@ -71,25 +65,22 @@ class Totals:
 class Reporter:
     """Makes reports; keeps the totals of the last one."""
 
-    def __init__(self) -> None:
-        self._last = Totals()
+    def __init__(self, seconds: float) -> None:
+        """seconds: now, of a steady clock."""
+        self._seconds = seconds
+        self._totals = Counts()
 
     def report(self, now: Snapshot, seconds: float) -> list[DiagnosticStatus]:
-        """The statuses of `/diagnostics`. seconds: of a steady clock."""
-        last, totals = self._last, _totals(now, seconds)
-        self._last = totals
-        span = max(seconds - last.seconds, 1e-3)
-        fresh_faults = {
-            kind: count - last.faults.get(kind, 0)
-            for kind, count in totals.faults.items()
-            if count > last.faults.get(kind, 0)
-        }
+        """The statuses of `/diagnostics`. seconds: of the steady clock."""
+        totals, span = _totals(now), max(seconds - self._seconds, 1e-3)
+        recent = _since(totals, self._totals)
+        self._totals, self._seconds = totals, seconds
         hardware = now.engine.device if now.engine else ""
         parts = [_node_status(now)]
         if now.engine is not None and now.counts is not None:
             parts += [
-                _input_status(now, now.counts, totals, last, span, fresh_faults),
-                _inference_status(now, now.engine, totals, last, span, fresh_faults),
+                _input_status(now, now.counts, recent, span),
+                _inference_status(now, now.engine, recent, span),
                 _stereo_status(now),
                 _transport_status(now),
             ]
@@ -112,17 +103,14 @@ def _node_status(now: Snapshot) -> Part:
     return "node", OK, "active", values
 
 
-def _input_status(
-    now: Snapshot, counts: PairingCounts, totals: Totals, last: Totals, span: float, faults: Mapping[str, int]
-) -> Part:
-    rates = {name: (totals.images[name] - last.images.get(name, 0)) / span for name in totals.images}
-    unpaired, dropped = totals.unpaired - last.unpaired, totals.dropped - last.dropped
-    bad = {kind: count for kind, count in faults.items() if kind.startswith("image ")}
+def _input_status(now: Snapshot, counts: PairingCounts, recent: Counts, span: float) -> Part:
+    rates = {name: count / span for name, count in recent.images.items()}
+    bad = {kind: count for kind, count in recent.faults.items() if kind.startswith("image ")}
     miss_ms = (counts.nearest_miss_ns or 0) / 1e6
     values = {
         **{f"rate {name} (Hz)": rate for name, rate in rates.items()},
         "pairs": counts.paired,
-        "pair rate (Hz)": (totals.paired - last.paired) / span,
+        "pair rate (Hz)": recent.paired / span,
         "dropped pairs": counts.dropped,
         "unpaired left": counts.unpaired[0],
         "unpaired right": counts.unpaired[1],
@@ -144,20 +132,17 @@ def _input_status(
     if bad:
         last_fault = now.statistics.faults[next(iter(bad))].last
         return "input", ERROR, f"{sum(bad.values())} unusable images: {last_fault}", values
-    if unpaired and totals.paired == last.paired:
+    if recent.unpaired and not recent.paired:
         text = f"no pairs: the nearest stamps differ by {miss_ms:.1f} ms, sync.tolerance_ms is {now.tolerance_ms:g}"
         return "input", ERROR, text + ": trigger both cameras together, or raise it", values
-    if dropped:
-        return "input", WARN, f"{dropped} pairs dropped: they come faster than they are processed", values
-    if unpaired:
-        return "input", WARN, f"{unpaired} images without a partner", values
+    if recent.dropped:
+        return "input", WARN, f"{recent.dropped} pairs dropped: they come faster than they are processed", values
+    if recent.unpaired:
+        return "input", WARN, f"{recent.unpaired} images without a partner", values
     return "input", OK, "both cameras in step", values
 
 
-def _inference_status(
-    now: Snapshot, engine: Engine, totals: Totals, last: Totals, span: float, faults: Mapping[str, int]
-) -> Part:
-    frames, escalated = totals.frames - last.frames, totals.escalated - last.escalated
+def _inference_status(now: Snapshot, engine: Engine, recent: Counts, span: float) -> Part:
     manifest = next(iter(engine.manifests.values()))
     values = {
         "engine": manifest.model,
@@ -168,8 +153,8 @@ def _inference_status(
         "chosen": now.choice,
         "notes": "; ".join(engine.notes),
         "frames": now.statistics.frames,
-        "rate (Hz)": frames / span,
-        "escalated (%)": 100.0 * escalated / frames if frames else 0.0,
+        "rate (Hz)": recent.frames / span,
+        "escalated (%)": 100.0 * recent.escalated / recent.frames if recent.frames else 0.0,
         **{f"passes of {name}": count for name, count in sorted(now.statistics.passes.items())},
         **{
             f"{stage} p50/p95/p99 (ms)": " / ".join(f"{value:.2f}" for value in which)
@@ -178,7 +163,7 @@ def _inference_status(
         **_fault_values(now.statistics, "frame"),
         **_fault_values(now.statistics, "annotation"),
     }
-    failed = {kind: count for kind, count in faults.items() if not kind.startswith("image ")}
+    failed = {kind: count for kind, count in recent.faults.items() if not kind.startswith("image ")}
     if failed:
         last_fault = now.statistics.faults[next(iter(failed))].last
         return "inference", ERROR, f"{sum(failed.values())} frames failed: {last_fault}", values
@@ -228,10 +213,9 @@ def _fault_values(statistics: Statistics, prefix: str) -> dict[str, Any]:
     return values
 
 
-def _totals(now: Snapshot, seconds: float) -> Totals:
+def _totals(now: Snapshot) -> Counts:
     counts, statistics = now.counts or PairingCounts(), now.statistics
-    return Totals(
-        seconds,
+    return Counts(
         {name: stream.total for name, stream in now.streams.items()},
         sum(counts.unpaired),
         counts.paired,
@@ -239,4 +223,21 @@ def _totals(now: Snapshot, seconds: float) -> Totals:
         statistics.frames,
         statistics.escalated,
         {kind: fault.count for kind, fault in list(statistics.faults.items())},
+    )
+
+
+def _since(now: Counts, last: Counts) -> Counts:
+    """What came between two totals; a total that has fallen began anew with a clean-up."""
+
+    def rise(new: int, old: int) -> int:
+        return new - old if new >= old else new
+
+    return Counts(
+        {name: rise(count, last.images.get(name, 0)) for name, count in now.images.items()},
+        rise(now.unpaired, last.unpaired),
+        rise(now.paired, last.paired),
+        rise(now.dropped, last.dropped),
+        rise(now.frames, last.frames),
+        rise(now.escalated, last.escalated),
+        {kind: fresh for kind, count in now.faults.items() if (fresh := count - last.faults.get(kind, 0))},
     )

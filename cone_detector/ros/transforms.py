@@ -57,8 +57,8 @@ class CameraPlacement:
         return found
 
     def reason(self, source: str) -> str:
-        """Why cones stay in the frame `source`; empty where they do not, or are wanted there."""
-        if not self.target or source == self.target or source in self._found:
+        """Why cones stay in the frame `source`; empty where they do not, are wanted there, or no image has come."""
+        if not self.target or source in ("", self.target, *self._found):
             return ""
         if self._message_type is None:
             return "cones stay in the camera's frame: install tf2_msgs (apt, or python -m cone_detector.interfaces)"
