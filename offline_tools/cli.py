@@ -32,7 +32,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "policies": ("offline_tools.policies.command", "tune the adaptive settings on labelled sequences"),
     "stereo": ("offline_tools.stereo_benchmark.command", "accuracy and cost of cones in space"),
     "benchmark": ("offline_tools.benchmark", "what each TensorRT plan costs on this GPU"),
-    "project": ("offline_tools.projection", "what plans would cost on an RTX 4060, simulated"),
 }
 
 
