@@ -51,9 +51,9 @@ def _evidence() -> Iterator[tuple[str, tuple[str, ...], dict[str, Value]]]:
     """Each signal alone over a range of limits, then some together."""
     for confidence in (0.50, 0.60, 0.65, 0.70, 0.75, 0.80, 0.85):
         yield f"mean confidence {confidence:.2f}", ("mean_confidence",), {"min_mean_confidence": confidence}
-    for confidence in (0.40, 0.50, 0.60):
+    for confidence in (0.40, 0.45, 0.50, 0.60):
         yield f"lowest confidence {confidence:.2f}", ("lowest_confidence",), {"min_lowest_confidence": confidence}
-    for count in (0, 1, 2, 4):
+    for count in (0, 1, 2, 3, 4, 6):
         yield f"more than {count} ambiguous", ("ambiguous",), {"max_ambiguous": count}
     for size in (12.0, 14.0, 16.0, 18.0, 24.0):
         yield f"cones under {size:.0f} px", ("size_limit",), {"size_limit_px": size}

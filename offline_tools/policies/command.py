@@ -52,6 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="that the chosen policy may lose beside fixed 640 (%(default)s)")  # fmt: skip
     parser.add_argument("--max-far-recall-loss", type=float, default=Limits.far_recall_loss_pt, metavar="POINTS",
                         help="the same of far cones (%(default)s)")  # fmt: skip
+    parser.add_argument("--max-cost", type=float, default=Limits.cost_ratio, metavar="RATIO",
+                        help="that it should cost at most, over fixed 640 (%(default)s)")  # fmt: skip
     parser.add_argument("--docs", type=Path, default=Path("docs"), help="for JSON, table and plots (%(default)s)")
     parser.add_argument("--parameters", type=Path, default=Path("config/policies"),
                         help="for a parameter file a machine (%(default)s)")  # fmt: skip
@@ -115,7 +117,7 @@ def _sweep(args: argparse.Namespace, choice: Choice, labelled: Labelled, console
     finally:
         store.save()
         store.close()
-    limits = Limits(args.max_map50_loss, args.max_far_recall_loss)
+    limits = Limits(args.max_map50_loss, args.max_far_recall_loss, args.max_cost)
     return [sweep(outcomes, costs, limits) for costs in (here, *others)]
 
 
