@@ -36,7 +36,9 @@ def hide(
     """
     sides = np.stack((left, right))
     hidden, before = _overlaps(sides)
-    outside = np.nonzero(((sides[..., :2] < 0) | (sides[..., 2:] > np.array(size) - 1)).any(axis=(0, 2)))[0]
+    low, high = np.minimum(left, right), np.maximum(left, right)
+    beyond = (low[:, 0] < 0) | (low[:, 1] < 0) | (high[:, 2] > size[0] - 1) | (high[:, 3] > size[1] - 1)
+    outside = np.nonzero(beyond)[0]
     if not len(hidden) and not len(outside):
         return weight[None]
     columns, rows = weight.shape
@@ -45,9 +47,9 @@ def hide(
     x = (left[:, 0] + left[:, 2])[:, None] / 2 + (left[:, 2] - left[:, 0])[:, None] * across
     y = left[:, 1, None] + (left[:, 3] - left[:, 1])[:, None] * down
     x = np.stack((x, x - disparity[:, None]))
-    covered = _inside(x[:, hidden], y[hidden], sides[:, before]).any(axis=0)
+    covered = _inside(x[:, hidden], y[hidden], sides[:, before])
     seen = np.ones((len(left), columns, rows), bool)
-    np.logical_and.at(seen, hidden, ~covered)
+    np.logical_and.at(seen, hidden, ~(covered[0] | covered[1]))
     x, y = x[:, outside], y[outside]
     seen[outside] &= np.all((x >= 0) & (x <= size[0] - 1), axis=0)[:, :, None] & (y <= size[1] - 1)[:, None, :]
     return weight * seen
@@ -59,7 +61,7 @@ def _overlaps(sides: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.
     bottom = y2[:, :, None]
     overlap = (x1[:, :, None] < x2[:, None]) & (x2[:, :, None] > x1[:, None])
     overlap &= (bottom > y1[:, None]) & (y2[:, None] > bottom + _NEARER_PX)
-    first, second = np.nonzero(overlap.any(axis=0))
+    first, second = np.nonzero(overlap[0] | overlap[1])
     return first, second
 
 

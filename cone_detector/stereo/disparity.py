@@ -2,7 +2,8 @@
 """Disparity of matched boxes below a pixel: all boxes at once, first by search, then by least squares.
 
 The similarity is normalised correlation, so the cameras' exposures may differ. The search finds the right hill, two
-steps of symmetric Gauss-Newton its top ("efficient second-order minimization", Benhimane and Malis, IROS 2004).
+Gauss-Newton steps its top; the slope is the left patch's, known once for all steps ("inverse compositional", Baker and
+Matthews, IJCV 2004).
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ _STEPS = 2
 # A step beyond this many columns left the hill that it climbed.
 _LARGEST_STEP = 1.5
 _SMALLEST_DEVIATION = 1.0
+# A patch that correlates less is noise, whose steps would grow without bound.
+_LEAST_CORRELATION = 0.3
 # Residuals of neighbouring samples are alike (lens blur, interpolation) and tell less than as many independent ones
 # would: the spread of true errors over the sigma of independent samples, on exact synthetic truth from 3 to 20 m.
 _SIGMA_GAIN = 1.6
@@ -83,18 +86,22 @@ class DisparityRefiner:
         share = share / np.maximum(share.sum(axis=1), _TINY)[:, None]
         # Patches are multiplied by the root of the weight once, so that weighted sums are plain products.
         root = np.sqrt(share)
-        reference, slope = _prepared(template, share, root)
+        slope = np.zeros_like(template)
+        np.subtract(template[:, 2:], template[:, :-2], out=slope[:, 1:-1])
+        slope = slope.reshape(len(slope), -1)
+        reference, scale = _normalised(template, share, root)
+        slope *= root
+        slope *= 0.5 * scale
+        # What offset and gain of a patch explain is taken out of the slope.
+        slope -= _dot(slope, root)[:, None] * root
+        slope -= _dot(slope, reference)[:, None] * reference
+        curvature = np.maximum(_dot(slope, slope), _TINY)
         self._grid.move(-disparity.astype(np.float32))
         for _ in range(_STEPS):
-            patch, gradient = _prepared(self._grid.sample(right_frame, rectifiers[1]), share, root)
-            gradient += slope
-            gradient *= 0.5
-            along = _dot(gradient, patch)
+            patch, _ = _normalised(self._grid.sample(right_frame, rectifiers[1]), share, root)
             correlation = _dot(reference, patch)
-            # What offset and gain of the patch explain is taken out of gradient and residual.
-            curvature = np.maximum(_dot(gradient, gradient) - _dot(gradient, root) ** 2 - along**2, _TINY)
-            pull = _dot(gradient, reference) - along * correlation
-            step = np.clip(pull / curvature, -_LARGEST_STEP, _LARGEST_STEP) * pitch
+            step = -_dot(slope, patch) / curvature / np.maximum(correlation, _LEAST_CORRELATION)
+            step = np.clip(step, -_LARGEST_STEP, _LARGEST_STEP) * pitch
             disparity -= step
             self._grid.move(step.astype(np.float32))
         residual = np.maximum(2 * (1 - correlation), _TINY)
@@ -124,26 +131,22 @@ class DisparityRefiner:
         variance = (_windows(strip * strip) @ share[:, :, None])[:, :, 0] - mean**2
         score = product / np.sqrt(np.maximum(variance, _SMALLEST_DEVIATION**2))
         every = np.arange(len(score))
-        best = np.clip(score.argmax(axis=1), 1, 2 * _REACH - 1)
+        best = np.minimum(np.maximum(score.argmax(axis=1), 1), 2 * _REACH - 1)
         before, at, after = score[every, best - 1], score[every, best], score[every, best + 1]
         bend = np.minimum(before - 2 * at + after, -_TINY)
         return best - _REACH + np.clip((before - after) / (2 * bend), -1, 1)
 
 
-def _prepared(
+def _normalised(
     patch: NDArray[np.float32], share: NDArray[np.float32], root: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The patch with weighted mean 0 and deviation 1, and its change a column; both (N, K), times root weight."""
+) -> tuple[NDArray[np.float32], NDArray[np.floating]]:
+    """The patch with weighted mean 0 and deviation 1, times root weight, (N, K); and its grey's scale, (N, 1)."""
     flat = patch.reshape(len(patch), -1)
-    slope = np.zeros_like(flat)
-    np.subtract(flat[:, 2 * _ROWS :], flat[:, : -2 * _ROWS], out=slope[:, _ROWS:-_ROWS])
     flat -= _dot(flat, share)[:, None]
     flat *= root
     scale = 1 / np.sqrt(np.maximum(_dot(flat, flat), _SMALLEST_DEVIATION**2))[:, None]
     flat *= scale
-    slope *= root
-    slope *= 0.5 * scale
-    return flat, slope
+    return flat, scale
 
 
 def _dot(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -99,7 +99,7 @@ class StereoLocator:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(N,) disparities beyond that at infinity, and their standard deviations. sigma: (N,) those of the boxes'."""
         calibration = self.calibration
-        of_boxes = (left - right)[:, [0, 2]].mean(axis=1)
+        of_boxes = (left[:, 0] + left[:, 2] - right[:, 0] - right[:, 2]) / 2
         if self.settings["stereo.refine"]:
             rectifiers = (
                 (calibration.rectifiers[0], calibration.rectifiers[1]) if calibration.rectifiers else (None, None)

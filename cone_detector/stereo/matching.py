@@ -24,8 +24,9 @@ _SIZE_DISPARITY_SIGMA = 0.25
 _LARGEST_HEIGHT_RATIO = 1.6
 # Costs are squared standard deviations. A pair that costs more than this is none: 4 terms, chi-squared at 99.9 %.
 _COST_OF_NO_PAIR = 18.5
-_COST_OF_OTHER_CLASS = 6.0
-_COST_OF_UNKNOWN_CLASS = 2.0
+_COST_OF_CLASSES = np.full((len(CLASS_NAMES), len(CLASS_NAMES)), 6.0)
+_COST_OF_CLASSES[:, _UNKNOWN] = _COST_OF_CLASSES[_UNKNOWN] = 2.0
+np.fill_diagonal(_COST_OF_CLASSES, 0.0)
 # Boxes whose centres lie closer than this share of their size, in both images, are of one cone.
 _SAME_CONE = 0.25
 
@@ -72,10 +73,15 @@ def without_doubles(
 
     left, right: (M, 4) matched boxes in pixels. score: (M,), the higher one stays.
     """
-    sides = np.stack((left, right))
-    centre, size = sides[..., 2:] + sides[..., :2], sides[..., 2:] - sides[..., :2]
-    apart = np.abs(centre[:, :, None] - centre[:, None])
-    same = (apart < 2 * _SAME_CONE * size[:, :, None]).all(axis=(0, 3))
+    # Twice the centres: those of the other image follow from the difference of the columns.
+    column, row = left[:, 0] + left[:, 2], left[:, 1] + left[:, 3]
+    shift = column - right[:, 0] - right[:, 2]
+    reach = 2 * _SAME_CONE * (left[:, 2:] - left[:, :2])
+    same = np.abs(column[:, None] - column) <= reach[:, :1]
+    same &= np.abs(shift[:, None] - shift) <= reach[:, :1]
+    same &= np.abs(row[:, None] - row) <= reach[:, 1:]
+    if np.count_nonzero(same) == len(score):
+        return np.ones(len(score), bool)
     order = np.arange(len(score))
     surer = (score[None] > score[:, None]) | ((score[None] == score[:, None]) & (order[None] < order[:, None]))
     return ~(same & surer).any(axis=1)
@@ -90,19 +96,15 @@ def pair_costs(
     height = np.maximum((height_a + height_b) / 2, 1.0)
     variance = 2 * edge_sigma(height, gates.box_sigma) ** 2
 
-    top, bottom = a[..., 1] - b[..., 1], a[..., 3] - b[..., 3]
     first, second = a[..., 0] - b[..., 0], a[..., 2] - b[..., 2]
+    top, bottom = a[..., 1] - b[..., 1], a[..., 3] - b[..., 3]
     disparity = (first + second) / 2 - calibration.principal_offset
     # Z = f H / h and Z = f B / d: the box's height alone tells the disparity that its cone must have.
     focal_ratio = calibration.fx / calibration.fy
     expected = focal_ratio * height * calibration.baseline / _HEIGHTS[left.label][:, None]
     spread = (_SIZE_DISPARITY_SIGMA * expected) ** 2 + variance / 2
-    cost = (top**2 + bottom**2) / variance + (first - second) ** 2 / (2 * variance)
-    cost += (disparity - expected) ** 2 / spread
-
-    other = left.label[:, None] != right.label[None]
-    unknown = (left.label == _UNKNOWN)[:, None] | (right.label == _UNKNOWN)[None]
-    cost += np.where(other, np.where(unknown, _COST_OF_UNKNOWN_CLASS, _COST_OF_OTHER_CLASS), 0.0)
+    cost = (top**2 + bottom**2 + (first - second) ** 2 / 2) / variance + (disparity - expected) ** 2 / spread
+    cost += _COST_OF_CLASSES[left.label[:, None], right.label[None]]
 
     low, high = gates.disparity
     slack = 2 * gates.box_sigma
