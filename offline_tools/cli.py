@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data": ("offline_tools.commands.data", "check a dataset, register its test split, prepare it for training"),
     "scenes": ("offline_tools.scenes.command", "render synthetic stereo scenes with exact labels"),
     "train": ("offline_tools.commands.train", "train a detector from a configuration file"),
+    "compare": ("offline_tools.commands.compare", "training runs in one table, on val"),
     "export": ("offline_tools.commands.export", "weights to the ONNX of the engine contract"),
     "quantize": ("offline_tools.commands.quantize", "float ONNX to INT8, for a CPU and for TensorRT"),
     "build": ("offline_tools.build.command", "ONNX to TensorRT plans for this machine's GPU"),
