@@ -79,6 +79,8 @@ def find_misfits(node: Node, wanted: Wanted) -> list[str]:
 
 
 def image_topics(node: Node) -> list[str]:
-    """Topics that carry images now, for a hint where the expected one does not exist."""
+    """Topics on which others publish images now, for a hint where the expected one does not exist."""
     kinds = {"sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"}
-    return [name for name, found in node.get_topic_names_and_types() if kinds & set(found)]
+    own = {publisher.topic_name for publisher in node.publishers}
+    found = (name for name, types in node.get_topic_names_and_types() if kinds & set(types))
+    return [name for name in found if name not in own and node.count_publishers(name)]
