@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from networks import network, save
+from build_network import network, save
 from onnx import version_converter
 from onnx.reference import ReferenceEvaluator
 
