@@ -41,18 +41,27 @@ def hide(
     outside = np.nonzero(beyond)[0]
     if not len(hidden) and not len(outside):
         return weight[None]
-    columns, rows = weight.shape
-    across = ((np.arange(columns) + 0.5) / columns - 0.5) * patch_width
-    down = (np.arange(rows) + 0.5) / rows
-    x = (left[:, 0] + left[:, 2])[:, None] / 2 + (left[:, 2] - left[:, 0])[:, None] * across
-    y = left[:, 1, None] + (left[:, 3] - left[:, 1])[:, None] * down
-    x = np.stack((x, x - disparity[:, None]))
-    covered = _inside(x[:, hidden], y[hidden], sides[:, before])
-    seen = np.ones((len(left), columns, rows), bool)
-    np.logical_and.at(seen, hidden, ~(covered[0] | covered[1]))
-    x, y = x[:, outside], y[outside]
-    seen[outside] &= np.all((x >= 0) & (x <= size[0] - 1), axis=0)[:, :, None] & (y <= size[1] - 1)[:, None, :]
+    seen = np.ones((len(left), *weight.shape), bool)
+    if len(hidden):
+        x, y = _places(left[hidden], disparity[hidden], weight.shape, patch_width)
+        covered = _inside(x, y, sides[:, before])
+        np.logical_and.at(seen, hidden, ~(covered[0] | covered[1]))
+    if len(outside):
+        x, y = _places(left[outside], disparity[outside], weight.shape, patch_width)
+        shown = ((x >= 0) & (x <= size[0] - 1))[..., None] & (y <= size[1] - 1)[:, None, :]
+        seen[outside] &= shown[0] & shown[1]
     return weight * seen
+
+
+def _places(
+    box: NDArray[np.float64], disparity: NDArray[np.float64], shape: tuple[int, ...], patch_width: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where patches' columns lie in the left and right image, (2, P, columns), and their rows, (P, rows), in pixels."""
+    columns, rows = shape
+    across = ((np.arange(columns) + 0.5) / columns - 0.5) * patch_width
+    x1, y1, x2, y2 = box.T[:, :, None]
+    x = (x1 + x2) / 2 + (x2 - x1) * across
+    return np.stack((x, x - disparity[:, None])), y1 + (y2 - y1) * ((np.arange(rows) + 0.5) / rows)
 
 
 def _overlaps(sides: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
