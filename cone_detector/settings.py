@@ -50,7 +50,7 @@ def _live(name: str, default: Value, doc: str, *, low: float | None = None, high
     return Setting(name, default, doc, low, high, choices, live=True)
 
 
-POLICIES = ("fixed_320", "fixed_640", "cascade", "band", "zoom", "predictive")
+POLICIES = ("auto", "fixed_320", "fixed_640", "cascade", "band", "zoom", "predictive")
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("autostart", True, "Configure and activate at start; false leaves that to a lifecycle manager."),
@@ -75,7 +75,7 @@ SETTINGS: tuple[Setting, ...] = (
     _live("nms_iou", 0.5, "Overlap above which the weaker of two boxes of one class goes.",
           low=0.05, high=1.0),
     # Adaptive inference
-    _live("policy.name", "cascade", "Which passes run on a frame; band, zoom and predictive need engines for strips.",
+    _live("policy.name", "auto", "Which passes run on a frame. auto: band where its engine is, else fixed_640.",
           choices=POLICIES),
     _live("policy.band_on_evidence", False, "band, zoom: look at the strip of far cones on evidence only, not always."),
     _live("policy.evidence.nothing_seen", True, "Evidence: an image shows no cone at all."),

@@ -157,6 +157,7 @@ def test_the_predictive_policy_follows_a_cone_that_comes_nearer():
         ("cascade", SURE, ["320"]),
         ("band", SURE, ["320", "band"]),
         ("predictive", SURE, ["640"]),
+        ("auto", SURE, ["320", "band"]),
     ],
 )
 def test_the_policy_decides_which_passes_run_over_one_upload(name, scores, passes):
@@ -167,6 +168,12 @@ def test_the_policy_decides_which_passes_run_over_one_upload(name, scores, passe
     assert engine.uploads == 1
     assert [step.name for step in result.steps] == passes
     assert result.escalated == (len(passes) > 1)
+
+
+def test_auto_is_fixed_640_where_there_is_no_band():
+    engine = TableEngine(lambda name, canvas: np.zeros((2, 300, 6), np.float32), passes=(MANIFEST_320, MANIFEST_640))
+    StereoDetector(engine, Settings({"policy.name": "auto"})).detect(BLACK, BLACK)
+    assert engine.passes == ["640"]
 
 
 def test_after_a_second_look_at_the_whole_canvas_it_alone_decides():
@@ -207,13 +214,13 @@ def test_a_zoom_is_given_the_camera_images_own_pixels():
 @pytest.mark.parametrize("name", ["band", "predictive"])
 def test_a_policy_whose_pass_is_missing_is_refused_and_the_old_one_stays(name):
     engine = TableEngine(lambda name, canvas: np.zeros((2, 300, 6), np.float32), passes=(MANIFEST_320, MANIFEST_640))
-    with pytest.raises(SettingError, match=f"'{name}'.*band is not there.*choose fixed_320, fixed_640, cascade$"):
+    with pytest.raises(SettingError, match=f"'{name}'.*band is not there.*choose auto, fixed_320, fixed_640, cascade$"):
         StereoDetector(engine, Settings({"policy.name": name}))
     detector = StereoDetector(engine, Settings({"policy.name": "cascade"}))
     with pytest.raises(SettingError):
         detector.settings = detector.settings.changed({"policy.name": name})
     assert detector.settings["policy.name"] == "cascade"
-    assert detector.detect(BLACK, BLACK).steps[0].reason == "cascade"
+    assert detector.detect(BLACK, BLACK).steps[0].reason == "first look"
 
 
 def test_what_is_remembered_outlives_the_engines_memory():

@@ -21,7 +21,7 @@ def test_every_default_is_allowed_and_names_are_unique():
         ("queue.depth", 0, "queue.depth is 0, must lie in 1 to 16"),
         ("queue.depth", 1.5, "must be int"),
         ("queue.depth", True, "must be int"),
-        ("policy.name", "magic", "must be one of fixed_320, fixed_640, "),
+        ("policy.name", "magic", "must be one of auto, fixed_320, fixed_640, "),
         ("autostart", 1, "must be bool"),
         ("no.such", 1, "no.such is no parameter"),
     ],

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 LOW, HIGH, BAND, ZOOM = "320", "640", "band", "zoom"
 SIDES = ("left", "right")
 
-# The passes that each policy may run: a band is a strip at the canvas's scale, a zoom one at the camera's.
+# The passes that each policy must have; "auto" takes a band where there is one. Both strips are cut from the camera
+# image, finer than the canvas, a zoom more so.
 PASSES_OF: Mapping[str, tuple[str, ...]] = {
+    "auto": (HIGH,),
     "fixed_320": (LOW,),
     "fixed_640": (HIGH,),
     "cascade": (LOW, HIGH),

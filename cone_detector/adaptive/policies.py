@@ -92,7 +92,7 @@ class TwoPasses:
         self, second: str, settings: Settings, canvas: tuple[int, int], band: BandPlacer | None = None, always: str = ""
     ) -> None:
         """band: places the strip where the second pass sees one. always: the reason where none is needed."""
-        self._first = Step(LOW, settings["policy.name"])
+        self._first = Step(LOW, "first look")
         self._second = second
         self._always = always
         self._band = band
@@ -182,6 +182,9 @@ def make_policy(settings: Settings, manifests: Mapping[str, Manifest]) -> Policy
     Raises SettingError where a pass is missing that the policy needs.
     """
     name = settings["policy.name"]
+    if name == "auto":
+        # Measured (docs/adaptive.md): a band finds more than 640 does and costs less; the cascade costs more.
+        name = "band" if LOW in manifests and BAND in manifests else "fixed_640"
     needed = PASSES_OF[name]
     if missing := [each for each in needed if each not in manifests]:
         raise SettingError(

@@ -152,10 +152,8 @@ def _fixed(one: Tried) -> bool:
 
 
 def _praise(best: Tried) -> str:
-    return (
-        f"{best.candidate.name}: {best.cost_ratio:.2f} x the cost of fixed 640, {-best.map50_loss_pt:+.1f} points of mAP50, "
-        f"{-best.far_recall_loss_pt:+.1f} points of far-cone recall"
-    )
+    gains = f"{-best.map50_loss_pt:+.1f} points of mAP50, {-best.far_recall_loss_pt:+.1f} points of far-cone recall"
+    return f"{best.candidate.name}: {best.cost_ratio:.2f} x the cost of fixed 640, {gains}"
 
 
 def _why_fixed(fixed: Tried, tried: Sequence[Tried], costs: Costs) -> str:
