@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests on a real GPU, with plans that `make engines` built. CONE_PLANS names their folder (default: engines/)."""
+"""Tests on a real GPU: with plans of a small network, built in seconds, or with those in the folder CONE_PLANS."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from cone_detector.engine import cuda
 from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import read_manifest
 from cone_detector.engine.tensorrt import TensorRtEngine
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def _no_gpu() -> str:
@@ -38,9 +36,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def plans() -> list[Path]:
+def plans(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Manifests of the plans of one model and precision, 320 before 640."""
-    folder = Path(os.environ.get("CONE_PLANS", ROOT / "engines"))
+    named = os.environ.get("CONE_PLANS")
+    folder = Path(named) if named else _build_small(tmp_path_factory.mktemp("plans"))
     groups: dict[tuple[str, str], dict[str, Path]] = {}
     for path in sorted(folder.glob("*.json")):
         manifest = read_manifest(path)
@@ -50,6 +49,33 @@ def plans() -> list[Path]:
         if {"320", "640"} <= found.keys():
             return [found["320"], found["640"]]
     pytest.fail(f"no plans of both resolutions in {folder}: run `make engines`")
+
+
+def _build_small(folder: Path) -> Path:
+    """Builds the plans by the command that the car runs, verification on real frames included."""
+    from small_network import save
+
+    from offline_tools.build.command import run
+
+    for name in ("320", "640"):
+        save(folder, name=name)
+    images = folder / "frames"
+    images.mkdir()
+    for index, picture in enumerate(_pictures()):
+        cv2.imwrite(str(images / f"{index}.png"), picture)
+    code = run(_options(["--engines", str(folder), "--frames", str(images), "--level", "1"]))
+    assert code == 0, "the small network could not be built and verified: see the output above"
+    return folder
+
+
+def _options(arguments: list[str]):  # type: ignore[no-untyped-def]
+    import argparse
+
+    from offline_tools.build.command import add_arguments
+
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return parser.parse_args(arguments)
 
 
 @pytest.fixture
@@ -62,6 +88,10 @@ def engine(plans: list[Path]) -> Iterator[TensorRtEngine]:
 @pytest.fixture
 def pictures() -> list[NDArray[np.uint8]]:
     """Canvases (384, 640, 3) of soft noise, on which a network returns different rows for each."""
+    return _pictures()
+
+
+def _pictures() -> list[NDArray[np.uint8]]:
     rng = np.random.default_rng(4)
     noise = [rng.integers(0, 256, (24, 40, 3), dtype=np.uint8) for _ in range(6)]
     return [np.asarray(cv2.resize(one, (640, 384), interpolation=cv2.INTER_CUBIC), np.uint8) for one in noise]
