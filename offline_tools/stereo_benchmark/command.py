@@ -27,7 +27,7 @@ from cone_detector.engine.select import choose_for, load
 from cone_detector.frames import Frame
 from cone_detector.paths import shared
 from cone_detector.replay.machine import machine, versions
-from cone_detector.settings import SettingError, Settings
+from cone_detector.settings import Settings
 from cone_detector.stereo.calibration import StereoCalibration
 from cone_detector.stereo.locator import StereoLocator
 from offline_tools.scenes.stereo import StereoCone, StereoFrame, StereoRig, benchmark_frames
@@ -67,7 +67,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the benchmark; returns the exit status."""
+    """Runs the benchmark; returns the exit status. Raises EngineError, ManifestError or ValueError."""
+    if args.count < 1 or args.rounds < 1:
+        raise ValueError(f"--count is {args.count}, --rounds is {args.rounds}: give at least 1 of each")
     rig = StereoRig()
     calibration = StereoCalibration.from_projections(*rig.projections(), (rig.lens.width, rig.lens.height))
     settings = Settings({"policy.name": args.policy, "engine.directory": args.engines, "engine.runtime": args.runtime})
@@ -181,9 +183,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="stereo_benchmark", description=__doc__.splitlines()[0] if __doc__ else "")
     add_arguments(parser)
     args = parser.parse_args(argv)
-    if args.count < 1 or args.rounds < 1:
-        parser.error(f"--count is {args.count}, --rounds is {args.rounds}: give at least 1 of each")
     try:
         return run(args)
-    except (EngineError, ManifestError, SettingError) as error:
+    except (EngineError, ManifestError, ValueError) as error:
         parser.exit(2, f"stereo_benchmark: {error}\n")
