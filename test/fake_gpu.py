@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from dataclasses import replace
 from enum import IntEnum
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -18,6 +20,7 @@ import pytest
 
 from cone_detector.engine import cuda, trt_api
 from cone_detector.engine.contract import ROWS
+from cone_detector.engine.manifest import Gpu, Manifest, Runtime, file_sha256, write_manifest
 
 NAME, COMPUTE_CAPABILITY, VERSION = "Fake RTX 4060", (8, 9), "10.3.0"
 
@@ -72,6 +75,23 @@ def install(monkeypatch: pytest.MonkeyPatch) -> FakeGpu:
     api = trt_api.Api("tensorrt", _tensorrt(gpu))
     monkeypatch.setattr(trt_api, "load", lambda name: api)
     return gpu
+
+
+def plan(folder: Path, manifest: Manifest, content: bytes | None = None) -> Path:
+    """Writes a plan that the fake opens, and its manifest; returns the manifest's path."""
+    file = folder / f"{manifest.name}.plan"
+    width, height = manifest.input_size
+    file.write_bytes(content or b"plan %d %d" % (height, width))
+    path = file.with_suffix(".json")
+    write_manifest(path, as_plan(manifest, file.name, file_sha256(file)))
+    return path
+
+
+def as_plan(manifest: Manifest, file: str = "a.plan", digest: str = "0" * 64) -> Manifest:
+    return replace(
+        manifest, file=file, file_sha256=digest, precision="fp16", runtime=Runtime("tensorrt", VERSION),
+        gpu=Gpu(NAME, "8.9"),
+    )  # fmt: skip
 
 
 def _runtime(gpu: FakeGpu) -> Any:

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from doubles import MANIFEST_320, MANIFEST_640
-from fake_gpu import NAME, VERSION, Code, FakeGpu, install
+from fake_gpu import NAME, Code, FakeGpu, as_plan, install, plan
 
 from cone_detector.engine import cuda
 from cone_detector.engine.contract import EngineError
-from cone_detector.engine.manifest import Gpu, Manifest, ManifestError, Runtime, file_sha256, write_manifest
+from cone_detector.engine.manifest import Gpu, Manifest, ManifestError, Runtime, write_manifest
 from cone_detector.engine.tensorrt import TensorRtEngine, obstacle
 
 PASS = ["event", "upload", "event", "enqueue", "event", "download", "event"]
@@ -22,23 +22,6 @@ AGAIN = ["event", "enqueue", "event", "download", "event"]
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> FakeGpu:
     return install(monkeypatch)
-
-
-def plan(folder: Path, manifest: Manifest, content: bytes | None = None) -> Path:
-    """Writes a plan that the fake opens, and its manifest."""
-    file = folder / f"{manifest.name}.plan"
-    width, height = manifest.input_size
-    file.write_bytes(content or b"plan %d %d" % (height, width))
-    path = file.with_suffix(".json")
-    write_manifest(path, as_plan(manifest, file.name, file_sha256(file)))
-    return path
-
-
-def as_plan(manifest: Manifest, file: str = "a.plan", digest: str = "0" * 64) -> Manifest:
-    return replace(
-        manifest, file=file, file_sha256=digest, precision="fp16", runtime=Runtime("tensorrt", VERSION),
-        gpu=Gpu(NAME, "8.9"),
-    )  # fmt: skip
 
 
 @pytest.fixture

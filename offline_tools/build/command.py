@@ -24,7 +24,7 @@ from cone_detector.engine.tensorrt import TensorRtEngine
 from cone_detector.paths import shared
 from cone_detector.replay.bag_topics import BagError
 from offline_tools.build.frames import FramesError, read_canvases
-from offline_tools.build.layers import count_types
+from offline_tools.build.layers import count_types, precision_doubt
 from offline_tools.build.plan import BuildError, Plan, build_plan
 from offline_tools.build.progress import Durations, shown
 from offline_tools.build.sources import Job, Target, find_float, find_jobs
@@ -150,6 +150,8 @@ def _build(job: Job, api: trt_api.Api, options: Options, foreign: bool, console:
         )
     durations.put(key, monotonic() - start)
     console.print(_layer_table(job, plan, monotonic() - start))
+    if doubt := precision_doubt(plan.layers, job.precision):
+        console.print(f"[yellow]{job.title}: {doubt}")
     with tempfile.TemporaryDirectory(dir=options.output, prefix=".build-") as folder:
         staged = _write(job, plan, Path(folder))
         if foreign:

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cone_detector.engine.manifest import Precision
+
 # As TensorRT 8.6 ("Channel major FP16 format ..."), 10.x and 11.x ("Half") write a tensor's type, and its bytes.
 _TYPES = {
     "INT8": (r"\bint8\b", 1),
@@ -117,6 +119,16 @@ def count_types(layers: Sequence[Layer]) -> dict[str, int]:
     counts = Counter(layer.type for layer in layers if not layer.reformats)
     counts["reformats"] = sum(layer.reformats for layer in layers)
     return dict(counts)
+
+
+def precision_doubt(layers: Sequence[Layer], precision: Precision) -> str | None:
+    """What to tell of a plan whose convolutions mostly compute in another type than it is built for; None if not."""
+    convolutions = [layer for layer in layers if layer.convolves and not layer.reformats]
+    wanted = precision.upper()
+    reached = sum(layer.type == wanted for layer in convolutions)
+    if 2 * reached >= len(convolutions):
+        return None
+    return f"only {reached} of {len(convolutions)} convolutions compute in {wanted}: look at the ONNX and at its Q/DQ"
 
 
 def _json_tensor(found: dict[str, Any]) -> Tensor:

@@ -23,7 +23,7 @@ from cone_detector.replay.bag_writer import write_bag
 from offline_tools.build import add_arguments, run
 from offline_tools.build.frames import FramesError, read_canvases
 from offline_tools.build.half import to_half
-from offline_tools.build.layers import count_types, from_inspector
+from offline_tools.build.layers import count_types, from_build_log, from_inspector, precision_doubt
 from offline_tools.build.plan import BuildError, build_plan
 from offline_tools.build.progress import Durations
 from offline_tools.build.sources import Job, Target, find_jobs
@@ -255,6 +255,23 @@ def test_layers_of_the_inspector_are_counted_by_what_they_compute_in() -> None:
     layers = from_inspector(text)
     assert count_types(layers) == {"INT8": 1, "FP16": 1, "FP32": 1, "reformats": 1}
     assert [layer.name for layer in layers if layer.convolves] == ["conv1", "conv2"]
+    assert precision_doubt(layers, "fp16") is None
+    assert precision_doubt(layers[:1], "fp16") == (
+        "only 0 of 1 convolutions compute in FP16: look at the ONNX and at its Q/DQ"
+    )
+
+
+def test_operations_and_bytes_are_those_of_the_convolution() -> None:
+    """A 3x3 convolution from 16 to 32 channels, to 96x160 pixels of two images, in half precision."""
+    tensor = "{{ Name: x, Dimensions: [{}], Strides: [1], Datatype: Half, Format: (NHWC) Channel major format }}"
+    inputs, weights, bias, outputs = map(tensor.format, ("2,16,192,320", "32,16,3,3", "1,32,1,1", "2,32,96,160"))
+    line = (
+        f"Name: __myl_CorrSilu, LayerType: runtime_fusion, Inputs: [ {inputs}], Constants: [ {weights}, {bias}], "
+        f"Outputs: [ {outputs}], TacticName: , StreamId: 0, Metadata: "
+    )
+    (layer,) = from_build_log(["Layers:", f"Layers:\n{line}\nName: a, LayerType: wait, Inputs: []"])
+    assert layer.flops == 2 * (2 * 96 * 160) * 32 * 16 * 9
+    assert layer.bytes == 2 * (2 * 16 * 192 * 320 + 32 * 16 * 9 + 32 + 2 * 32 * 96 * 160)
 
 
 # Verification
