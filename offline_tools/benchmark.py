@@ -30,12 +30,14 @@ from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import ManifestError, read_manifest
 from cone_detector.engine.tensorrt import TensorRtEngine
 from cone_detector.frames import Frame
+from cone_detector.paths import shared
 from cone_detector.replay.bag_topics import BagError
 from cone_detector.replay.bags import StereoBag
 from cone_detector.settings import Settings
 from cone_detector.stereo.calibration import CalibrationError, CameraModel, StereoCalibration
 from cone_detector.stereo.locator import StereoLocator
 from offline_tools.benchmark_plot import plot_report
+from offline_tools.build.plan import BuildError, build_plan
 from offline_tools.naive import measure_naive
 
 _BURN_IN = 100
@@ -86,10 +88,12 @@ class EngineFigures:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options to `parser`."""
     parser.add_argument("manifests", type=Path, nargs="+", help="manifests of TensorRT plans")
-    parser.add_argument("--bag", type=Path, required=True, help="stereo recording with CameraInfo")
+    parser.add_argument(
+        "--bag", type=Path, default=shared("config") / "sample", help="recording with CameraInfo (default: the sample)"
+    )
     parser.add_argument("--frames", type=int, default=5000, help="pairs for each figure (%(default)s)")
     parser.add_argument("--paced", type=int, default=600, help="pairs at 60 Hz (%(default)s)")
-    parser.add_argument("--naive", type=Path, help="plan of ultralytics' own float32 ONNX, for the baseline")
+    parser.add_argument("--naive", type=Path, help="ultralytics' own ONNX of two 640x640 images, for the baseline")
     parser.add_argument("--output", type=Path, help="JSON file to write, as docs/benchmarks/h200.json")
     parser.add_argument("--plot", type=Path, help="PNG to draw of all that the JSON file then holds")
 
@@ -102,13 +106,14 @@ def run(args: argparse.Namespace) -> int:
         figures = [measure(path, pairs, calibration, args.frames, args.paced) for path in args.manifests]
         if args.naive:
             api = trt_api.load("tensorrt")
-            naive = _p(measure_naive(api, args.naive, pairs, min(args.frames, 1000)), 50)
+            baseline = build_plan(api, args.naive, "fp16").content
+            naive = _p(measure_naive(api, baseline, pairs, min(args.frames, 1000)), 50)
             figures = [replace(one, naive_ms_p50=naive) for one in figures]
         if args.output:
             write_report(args.output, figures)
         if args.output and args.plot:
             plot_report(args.output, args.plot)
-    except (BagError, CalibrationError, EngineError, ManifestError, OSError) as error:
+    except (BagError, BuildError, CalibrationError, EngineError, ManifestError, OSError) as error:
         console.print(f"[red]{error}")
         return 1
     console.print(_table(figures))

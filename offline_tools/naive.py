@@ -8,8 +8,7 @@ each kernel enqueued, all 8,400 boxes copied back and sorted out on the host.
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from cone_detector.boxes import suppress
 from cone_detector.engine import cuda, trt_api
 from cone_detector.engine.contract import EngineError
+from cone_detector.frames import Frame
 
 _SIZE = 640
 _PADDING = 114
@@ -61,9 +61,11 @@ class NaiveDetector:
         self._stream.close()
 
 
-def measure_naive(api: trt_api.Api, plan: Path, pairs: Any, frames: int) -> NDArray[np.float64]:
+def measure_naive(
+    api: trt_api.Api, plan: bytes, pairs: Sequence[tuple[Frame, Frame]], frames: int
+) -> NDArray[np.float64]:
     """Milliseconds from two camera images to rows, for each of `frames` frames after a burn-in."""
-    detector = NaiveDetector(api, plan.read_bytes())
+    detector = NaiveDetector(api, plan)
     spent = np.zeros(frames)
     try:
         for index in range(-50, frames):
