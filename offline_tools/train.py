@@ -93,8 +93,15 @@ def _source(entry: dict[str, Any]) -> Source:
         entry.get("repeat", {}),
         int(entry.get("border", 0)),
         int(entry.get("longest", 0)),
+        _split(entry.get("split", "")),
         float(entry.get("smallest", 1.0)),
     )
+
+
+def _split(name: str) -> str:
+    if name not in ("", "train", "val"):
+        raise TrainError(f"split '{name}' of a source: use train or val; test images are never trained on")
+    return name
 
 
 def _check_augmentation(settings: Mapping[str, Any], path: Path) -> None:

@@ -61,15 +61,22 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _table(results: list[Result]) -> Table:
+    """Figures down, files across: file names are long, and there are few of them."""
     table = Table(title=f"{results[0].split}, {results[0].images} images" + (", forced" * results[0].forced))
-    names = list(results[0].figures.per_class)
-    sizes = list(results[0].by_height)
-    for column in ("file", "mAP50", "mAP50-95", "P", "R", "best conf", *names, *sizes):
-        table.add_column(column, justify="left" if column == "file" else "right")
+    table.add_column("")
     for result in results:
-        found = result.figures
-        values = [found.map50, found.map50_95, found.precision, found.recall, found.confidence]
-        values += [found.per_class[name].map50 for name in names]
-        values += [result.by_height[name].map50 for name in sizes]
-        table.add_row(result.manifest.file, *(f"{value:.3f}" for value in values))
+        table.add_column(Path(result.manifest.file).stem, justify="right")
+    rows = {
+        "mAP50": [result.figures.map50 for result in results],
+        "mAP50-95": [result.figures.map50_95 for result in results],
+        "precision at best F1": [result.figures.precision for result in results],
+        "recall at best F1": [result.figures.recall for result in results],
+        "best F1 at confidence": [result.figures.confidence for result in results],
+    }
+    for name in results[0].figures.per_class:
+        rows[f"mAP50 {name}"] = [result.figures.per_class[name].map50 for result in results]
+    for name in results[0].by_height:
+        rows[f"mAP50 {name}"] = [result.by_height[name].map50 for result in results]
+    for name, values in rows.items():
+        table.add_row(name, *(f"{value:.3f}" for value in values))
     return table

@@ -22,6 +22,7 @@ from offline_tools.datasets.guard import Purpose, SplitGuard
 from offline_tools.datasets.sample import DatasetError, Sample
 
 _JPEG_QUALITY = 90
+_PURPOSES = {"train": Purpose.TRAIN, "val": Purpose.VALIDATE}
 # Ultralytics drops boxes outside the image; half a pixel of a far cone is not worth a label.
 _SMALLEST_PIXELS = 1.0
 
@@ -35,6 +36,7 @@ class Source:
     repeat: how often a frame is listed for training, by the first file-name pattern that fits.
     border: pixels of frame to cut off each side (FSOCO's Supervisely images carry 140 pixels of logos).
     longest: longer side to scale down to, in pixels; 0 keeps the size.
+    split: the split that all its frames go to, "train" or "val", where the dataset has one only; empty keeps its own.
     smallest: boxes of a smaller side, in pixels of the prepared image, are dropped: rendered scenes label cones that
         nobody would have labelled by hand, and a detector cannot serve both.
     """
@@ -44,6 +46,7 @@ class Source:
     repeat: Mapping[str, int] = field(default_factory=dict)
     border: int = 0
     longest: int = 0
+    split: str = ""
     smallest: float = _SMALLEST_PIXELS
 
 
@@ -68,10 +71,11 @@ def prepare(sources: Sequence[Source], directory: Path, guard: SplitGuard) -> Pr
     counts = {"train": 0, "val": 0}
     for number, source in enumerate(sources):
         dataset = read_dataset(source.path)
-        for split, purpose in (("train", Purpose.TRAIN), ("val", Purpose.VALIDATE)):
-            if split not in dataset.splits:
+        for found in ("train", "val"):
+            if found not in dataset.splits:
                 continue
-            for sample in guard.open(dataset, split, purpose):
+            split = source.split or found
+            for sample in guard.open(dataset, found, _PURPOSES[split]):
                 name = f"{number}_{sample.image.stem}.jpg"
                 write_sample(sample, source, directory / split, name)
                 times = _repeats(source, sample.image.name) if split == "train" else 1
@@ -94,9 +98,8 @@ def prepare(sources: Sequence[Source], directory: Path, guard: SplitGuard) -> Pr
 
 def split_sha256(directory: Path, split: str, guard: SplitGuard) -> str:
     """The hash of a prepared split's images, after the guard has looked at each."""
-    purpose = Purpose.TRAIN if split == "train" else Purpose.VALIDATE
     images = sorted((directory / split / "images").iterdir())
-    return data_sha256(item.content for item in guard.check(images, purpose))
+    return data_sha256(item.content for item in guard.check(images, _PURPOSES[split]))
 
 
 def read_image(path: Path, source: Source) -> NDArray[np.uint8]:

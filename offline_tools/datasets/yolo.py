@@ -28,9 +28,15 @@ _SPLIT_KEYS = {"train": "train", "val": "val", "valid": "val", "test": "test"}
 def read_yolo(path: Path) -> Dataset:
     """Reads a YOLO dataset from its data.yaml, or from the folder that holds one.
 
-    Classes are matched by name and remapped to CLASS_NAMES; boxes of other classes are dropped and reported.
+    A folder with images/ and labels/ and no YAML, as `cone-tools scenes train` writes it, is a train split in our own
+    class order. Otherwise classes are matched by name and remapped to CLASS_NAMES; boxes of other classes are dropped
+    and reported.
     Raises DatasetError where the YAML is missing or names no split.
     """
+    if (path / "images").is_dir() and not (path / "data.yaml").exists():
+        faults: list[Fault] = []
+        samples = _read_folder(path / "images", list(range(len(CLASS_NAMES))), faults)
+        return Dataset(path.resolve().name, {"train": samples}, faults)
     path = path / "data.yaml" if path.is_dir() else path
     try:
         settings = yaml.safe_load(path.read_text())
@@ -42,7 +48,7 @@ def read_yolo(path: Path) -> Dataset:
         raise DatasetError(f"{path} has no `names`: a YOLO data.yaml lists its classes there")
     names = _names(settings["names"], path)
     mapping = class_mapping(names)
-    faults: list[Fault] = [
+    faults = [
         Fault("unknown class", path, f"'{name}' is none of {', '.join(CLASS_NAMES)}; its boxes are dropped")
         for name, index in zip(names, mapping, strict=True)
         if index is None
