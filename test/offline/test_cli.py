@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+"""cone-tools teaches, refuses in one line, and says by its exit code what happened."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from networks import oracle
+from pictures import write_yolo
+
+from offline_tools.cli import COMMANDS, main
+
+
+@pytest.fixture
+def world(tmp_path):
+    root = write_yolo(tmp_path / "data", {"train": range(4), "val": range(4, 6), "test": range(6, 8)})
+    registry = tmp_path / "registry.json"
+    assert main(["data", "register", str(root), "--registry", str(registry)]) == 0
+    return root, registry, tmp_path
+
+
+def test_help_names_every_command_without_heavy_imports():
+    code = "import sys; from offline_tools.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    code += "print([name for name in ('torch', 'ultralytics', 'nncf', 'openvino', 'onnx') if name in sys.modules])"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert all(name in output for name in COMMANDS)
+    assert output.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("command", ["data", "train", "compare", "quantize", "evaluate"])
+def test_each_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert len(capsys.readouterr().out) > 400
+
+
+def test_a_clean_dataset_is_fit(world, capsys):
+    root, _, folder = world
+    assert main(["data", "check", str(root), "--histogram", str(folder / "heights.png")]) == 0
+    assert capsys.readouterr().out.endswith("fit to train on\n")
+    assert (folder / "heights.png").stat().st_size > 5000
+
+
+def test_a_leak_and_a_broken_image_are_reported(world, capsys):
+    root, _, _ = world
+    test_image = root / "images/test/clip_0006.png"
+    (root / "images/train/clip_0044.png").write_bytes(test_image.read_bytes())
+    (root / "images/val/clip_0005.png").write_bytes(b"")
+    assert main(["data", "check", str(root)]) == 1
+    output = capsys.readouterr().out
+    assert "1 x nearly the same picture in train and test" in output
+    assert "1 x broken image" in output
+    assert "NOT fit" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["data", "check", "nowhere"], "nowhere does not exist"),
+        (["train", "nowhere.yaml"], "nowhere.yaml cannot be read"),
+        (["evaluate", "nowhere.json", "--data", "nowhere"], "nowhere"),
+        (["compare", "nowhere.json"], "no record of a training run"),
+    ],
+)
+def test_a_refusal_is_one_line(arguments, says, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"cone-tools {arguments[0]}: ")
+    assert says in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["bake"], ["evaluate"], ["evaluate", "a", "--data", "b", "--aspect", "wide"]]
+)
+def test_wrong_options_exit_with_two(arguments):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+
+
+def test_evaluation_writes_table_report_and_curves(world, capsys):
+    root, registry, folder = world
+    engine = oracle(folder, np.zeros((0, 6), np.float32))
+    report, curves = folder / "accuracy.json", folder / "curves"
+    arguments = ["evaluate", str(engine), "--data", str(root), "--registry", str(registry)]
+    assert main([*arguments, "--json", str(report), "--curves", str(curves), "--note"]) == 0
+    assert "mAP50 blue_cone" in capsys.readouterr().out
+    assert json.loads(report.read_text())["models"][0]["split"] == "val"
+    assert (curves / "oracle-640-val.png").stat().st_size > 5000
+    assert json.loads(engine.read_text())["evaluation"]["split"] == "val"
