@@ -7,24 +7,38 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from cone_detector.ros.announcer import Announcer
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+WELL, WORSE, BAD = (OK, "in step"), (WARN, "7 pairs dropped"), (ERROR, "/left has no publisher")
 
 
 @pytest.mark.parametrize(
-    ("levels", "news"),
+    ("reports", "news"),
     [
-        ([OK, OK, OK], []),
-        ([ERROR, OK, OK], []),
-        ([OK, WARN, OK, WARN, OK], []),
-        ([ERROR, ERROR, ERROR, ERROR], [ERROR]),
-        ([WARN, WARN, ERROR, ERROR, OK, OK, OK], [WARN, ERROR, OK]),
-        ([ERROR, ERROR, OK, ERROR, ERROR], [ERROR]),
+        ([WELL, WELL, WELL], []),
+        ([BAD, WELL, WELL], []),
+        ([WELL, WORSE, WELL, WORSE, WELL], []),
+        ([BAD, BAD, BAD, BAD], [BAD]),
+        ([WORSE, WORSE, BAD, BAD, WELL, WELL, WELL], [WORSE, BAD, WELL]),
+        ([BAD, BAD, WELL, BAD, BAD], [BAD]),
+        ([WORSE, (WARN, "8 pairs dropped"), (WARN, "12 pairs dropped")], [(WARN, "8 pairs dropped")]),
+        ([BAD, BAD, (ERROR, "/left: QoS"), (ERROR, "/left: QoS")], [BAD, (ERROR, "/left: QoS")]),
     ],
-    ids=["well", "a bad start", "flicker", "once", "worse and well again", "a short recovery"],
+    ids=[
+        "well",
+        "a bad start",
+        "flicker",
+        "once",
+        "worse and well again",
+        "a short recovery",
+        "other numbers",
+        "another cause",
+    ],
 )
-def test_a_level_is_news_once_it_holds(levels, news):
+def test_a_state_is_news_once_it_holds(reports, news):
     announcer = Announcer()
-    told = [s.level for level in levels for s in announcer.news([DiagnosticStatus(name="input", level=level)])]
-    assert told == news
+    told = []
+    for level, message in reports:
+        told += announcer.news([DiagnosticStatus(name="input", level=level, message=message)])
+    assert [(status.level, status.message) for status in told] == news
 
 
 def test_statuses_are_apart():

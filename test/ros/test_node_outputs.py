@@ -17,8 +17,8 @@ BLUE, LARGE, ORANGE, UNKNOWN, YELLOW = range(5)
 @pytest.fixture(scope="module")
 def node(engines, rig):
     # Patches have no cone's outline, which the refinement of disparity looks for.
-    parameters = {"engine.directory": engines, "stereo.target_frame": "", "stereo.refine": False}
-    with NodeProcess(**parameters) as node:
+    parameters = {"stereo.target_frame": "", "stereo.refine": False, "policy.name": "cascade"}
+    with NodeProcess(**{"engine.directory": engines, **parameters}) as node:
         rig.meet(node)
         rig.publish_infos()
         rig.status("stereo", lambda status: "located" in status.message)
