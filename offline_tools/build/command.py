@@ -91,6 +91,8 @@ def run(args: argparse.Namespace) -> int:
         reasons = job.stale() or (["--force"] if args.force else [])
         if reasons:
             todo.append(job)
+        elif not args.dry_run:
+            job.note_evaluation()
         console.print(f"{'build' if reasons else 'keep '} {job.title}: {'; '.join(reasons) or 'fits'}")
     if args.dry_run or not todo:
         return 0

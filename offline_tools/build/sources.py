@@ -15,6 +15,7 @@ from cone_detector.engine.manifest import (
     Runtime,
     check_file,
     read_manifest,
+    write_manifest,
 )
 
 
@@ -75,9 +76,15 @@ class Job:
             )
             if old != new
         ]
-        if not reasons and found != replace(wanted, gpu=found.gpu):
+        if not reasons and found != replace(wanted, gpu=found.gpu, evaluation=found.evaluation):
             reasons.append("the manifest of the ONNX changed")
         return reasons
+
+    def note_evaluation(self) -> None:
+        """Gives a plan that fits the evaluation of its ONNX, if it has none: that one may be younger than the plan."""
+        found = read_manifest(self.manifest_path)
+        if found.evaluation is None and self.source.evaluation is not None:
+            write_manifest(self.manifest_path, replace(found, evaluation=self.source.evaluation))
 
     def _gpus(self, found: Gpu | None) -> tuple[str, str]:
         return _describe(found, self.target.portable), _describe(self.target.gpu, self.target.portable)

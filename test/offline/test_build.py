@@ -18,7 +18,7 @@ from onnx.reference import ReferenceEvaluator
 
 from cone_detector.engine import trt_api
 from cone_detector.engine.contract import EngineError
-from cone_detector.engine.manifest import Gpu, Manifest, Runtime, read_manifest, write_manifest
+from cone_detector.engine.manifest import Evaluation, Gpu, Manifest, Runtime, read_manifest, write_manifest
 from cone_detector.replay.bag_writer import write_bag
 from offline_tools.build import add_arguments, run
 from offline_tools.build.frames import FramesError, read_canvases
@@ -216,6 +216,22 @@ def test_what_is_stale_is_told_with_its_reason(tmp_path: Path, changes: dict, re
     else:
         assert len(found) == 1
         assert reason in found[0]
+
+
+def test_an_evaluation_that_came_later_is_noted_without_a_build(tmp_path: Path) -> None:
+    source = save(tmp_path)
+    installed(job(tmp_path))
+    evaluation = Evaluation("val", 0.7, 0.4, "0" * 64)
+    write_manifest(source, replace(read_manifest(source), evaluation=evaluation))
+    later = job(tmp_path)
+    assert later.stale() == []
+    later.note_evaluation()
+    assert read_manifest(later.manifest_path).evaluation == evaluation
+    own = replace(evaluation, map50=0.69)
+    write_manifest(later.manifest_path, replace(read_manifest(later.manifest_path), evaluation=own))
+    assert later.stale() == []
+    later.note_evaluation()
+    assert read_manifest(later.manifest_path).evaluation == own
 
 
 def test_a_portable_plan_outlives_driver_and_card(tmp_path: Path) -> None:
