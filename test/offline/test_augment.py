@@ -8,8 +8,9 @@ from pictures import picture
 
 from offline_tools.augment import camera_effects
 
-# BGR colours of a blue, a yellow and an orange cone in daylight.
-CONES = {"blue": (160, 80, 20), "yellow": (20, 190, 220), "orange": (30, 100, 225)}
+# BGR colours of cones in daylight, and how far their hue may turn, in degrees: orange and yellow lie 30 apart,
+# and nothing is near blue.
+CONES = {"blue": ((160, 80, 20), 25), "yellow": ((20, 190, 220), 15), "orange": ((30, 100, 225), 15)}
 
 
 def hue(image):
@@ -17,8 +18,8 @@ def hue(image):
     return float(np.median(cv2.cvtColor(image, cv2.COLOR_BGR2HSV)[..., 0])) * 2
 
 
-@pytest.mark.parametrize("colour", CONES.values(), ids=CONES.keys())
-def test_hue_stays_within_its_cone(colour):
+@pytest.mark.parametrize(("colour", "limit"), CONES.values(), ids=CONES.keys())
+def test_hue_stays_within_its_cone(colour, limit):
     image = np.full((96, 160, 3), colour, np.uint8)
     turned = []
     for seed in range(150):
@@ -27,8 +28,7 @@ def test_hue_stays_within_its_cone(colour):
         if strength > 40:  # glare and night leave no colour to tell
             turned.append(abs((hue(out) - hue(image) + 180) % 360 - 180))
     assert len(turned) > 75
-    # Orange and yellow cones lie 30 degrees apart.
-    assert np.percentile(turned, 95) < 15
+    assert np.percentile(turned, 95) < limit
 
 
 def test_the_frame_keeps_its_size_and_the_original_its_pixels():
