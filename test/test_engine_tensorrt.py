@@ -10,7 +10,7 @@ import pytest
 from doubles import MANIFEST_320, MANIFEST_640
 from fake_gpu import NAME, Code, FakeGpu, as_plan, install, plan
 
-from cone_detector.engine import cuda
+from cone_detector.engine import cuda, trt_api
 from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import Gpu, Manifest, ManifestError, Runtime, write_manifest
 from cone_detector.engine.tensorrt import TensorRtEngine, obstacle
@@ -248,3 +248,28 @@ def test_a_newer_driver_is_noted(
     write_manifest(plans[0], replace(manifest, gpu=Gpu(NAME, "8.9", "550.54.14")))
     (note,) = TensorRtEngine(plans, slots=1).notes
     assert "was built under driver 550.54.14, this is 580.159.04" in note
+
+
+def test_the_fake_has_nothing_that_cuda_python_has_not(gpu: FakeGpu) -> None:
+    real = pytest.importorskip("cuda.bindings.runtime", reason="cuda-python comes with `make test`")
+    for name, value in vars(cuda.runtime()).items():
+        assert hasattr(real, name), name
+        if isinstance(value, int):
+            assert int(getattr(real, name)) == value, name
+    for group in ("cudaMemcpyKind", "cudaStreamCaptureMode"):
+        for name in vars(getattr(cuda.runtime(), group)):
+            assert hasattr(getattr(real, group), name), name
+
+
+def test_the_fake_has_nothing_that_tensorrt_has_not(gpu: FakeGpu, plans: list[Path]) -> None:
+    real = pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX comes with `make test`")
+    fake = trt_api.load("tensorrt").trt
+    assert {"uint8", "float32", "ILogger", "Runtime", "BuilderFlag"} <= set(dir(real))
+    engine = fake.Runtime(fake.ILogger()).deserialize_cuda_engine(b"plan 384 640")
+    for one, kind in (
+        (fake.Runtime, real.Runtime),
+        (type(engine), real.ICudaEngine),
+        (type(engine.create_execution_context()), real.IExecutionContext),
+    ):
+        for name in (name for name in vars(one) if not name.startswith("_")):
+            assert hasattr(kind, name), name
