@@ -10,11 +10,17 @@ from cone_detector.detector import StereoDetector
 from cone_detector.frames import Frame
 from cone_detector.settings import SettingError, Settings
 
-SURE, UNSURE = 0.9, 0.5
+SURE, UNSURE = 0.9, 0.45
 BLACK = Frame(np.zeros((720, 1280, 3), np.uint8))
 FREE = Conditions(lambda name: True, (192.0, 192.0))
 LATE = Conditions(lambda name: False, (192.0, 192.0))
-CALM = {"policy.refresh_frames": 0, "policy.hold_frames": 0}
+CALM = {
+    "policy.refresh_frames": 0,
+    "policy.hold_frames": 0,
+    "policy.evidence.mean_confidence": True,
+    "policy.evidence.disagreement": True,
+    "policy.evidence.lowest_confidence": False,
+}
 
 
 def image(*scores: float, height: float = 30) -> np.ndarray:
@@ -89,7 +95,7 @@ def test_a_refresh_that_the_deadline_forbade_comes_as_soon_as_it_may():
 
 
 def test_the_band_comes_always_or_on_evidence():
-    assert reasons(policy("band"), [sight()] * 2) == ["far cones"] * 2
+    assert reasons(policy("band", band_on_evidence=False), [sight()] * 2) == ["far cones"] * 2
     on_evidence = policy("band", band_on_evidence=True)
     assert reasons(on_evidence, [sight(), sight([UNSURE])]) == [None, "mean confidence left"]
 
@@ -155,9 +161,10 @@ def test_the_predictive_policy_follows_a_cone_that_comes_nearer():
         ("fixed_640", UNSURE, ["640"]),
         ("cascade", UNSURE, ["320", "640"]),
         ("cascade", SURE, ["320"]),
-        ("band", SURE, ["320", "band"]),
+        ("band", UNSURE, ["320", "band"]),
+        ("band", SURE, ["320"]),
         ("predictive", SURE, ["640"]),
-        ("auto", SURE, ["320", "band"]),
+        ("auto", UNSURE, ["320", "band"]),
     ],
 )
 def test_the_policy_decides_which_passes_run_over_one_upload(name, scores, passes):
@@ -192,7 +199,8 @@ def test_a_band_adds_far_cones_and_says_where_it_looked():
         return np.stack([rows_of(near if name == "320" else far)] * 2)
 
     engine = TableEngine(answer)
-    result = StereoDetector(engine, Settings({"policy.name": "band"})).detect(BLACK, BLACK)
+    settings = Settings({"policy.name": "band", "policy.band_on_evidence": False})
+    result = StereoDetector(engine, settings).detect(BLACK, BLACK)
     assert result.detections[0].label.tolist() == [4, 0]
     top = engine.tops[1]
     assert top == result.steps[1].top
@@ -204,7 +212,9 @@ def test_a_zoom_is_given_the_camera_images_own_pixels():
     engine = TableEngine(lambda name, canvas: np.zeros((2, 300, 6), np.float32))
     rng = np.random.default_rng(0)
     left, right = (Frame(rng.integers(0, 256, (720, 1280, 3), np.uint8)) for _ in range(2))
-    result = StereoDetector(engine, Settings({"policy.name": "zoom"})).detect(left, right)
+    result = StereoDetector(engine, Settings({"policy.name": "zoom", "policy.band_on_evidence": False})).detect(
+        left, right
+    )
     assert [step.name for step in result.steps] == ["320", "zoom"]
     for frame, close_up, top in zip((left, right), engine.close_ups["zoom"], result.steps[1].top, strict=True):
         first = 2 * (top - 12)

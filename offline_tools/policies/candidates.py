@@ -12,11 +12,13 @@ from cone_detector.settings import Value
 
 # The plan that this project began with: 640 again, whole, wherever the mean confidence at 320 is below 0.80.
 ORIGINAL = "cascade, mean confidence 0.80"
+# What the defaults of the settings come to.
+SHIPPED = "band, as shipped"
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Settings to try, all of them explicit. name: for people, unique."""
+    """Settings to try; all others are the defaults. name: for people, unique."""
 
     name: str
     changes: Mapping[str, Value]
@@ -25,6 +27,8 @@ class Candidate:
 def candidates(passes: Mapping[str, object]) -> list[Candidate]:
     """All that can run with the engines at hand. passes: their names."""
     found = [_candidate("fixed 320", "fixed_320"), _candidate("fixed 640", "fixed_640")]
+    if BAND in passes:
+        found.append(Candidate(SHIPPED, {"policy.name": "band"}))
     found += [_candidate(f"cascade, {name}", "cascade", on, limits) for name, on, limits in _evidence()]
     for strip in (BAND, ZOOM):
         if strip in passes:
@@ -52,7 +56,8 @@ def _evidence() -> Iterator[tuple[str, tuple[str, ...], dict[str, Value]]]:
     for confidence in (0.50, 0.60, 0.65, 0.70, 0.75, 0.80, 0.85):
         yield f"mean confidence {confidence:.2f}", ("mean_confidence",), {"min_mean_confidence": confidence}
     for confidence in (0.40, 0.45, 0.50, 0.60):
-        yield f"lowest confidence {confidence:.2f}", ("lowest_confidence",), {"min_lowest_confidence": confidence}
+        both = ("nothing_seen", "lowest_confidence")
+        yield f"lowest confidence {confidence:.2f} or nothing seen", both, {"min_lowest_confidence": confidence}
     for count in (0, 1, 2, 3, 4, 6):
         yield f"more than {count} ambiguous", ("ambiguous",), {"max_ambiguous": count}
     for size in (12.0, 14.0, 16.0, 18.0, 24.0):

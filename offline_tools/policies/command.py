@@ -54,6 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="the same of far cones (%(default)s)")  # fmt: skip
     parser.add_argument("--max-cost", type=float, default=Limits.cost_ratio, metavar="RATIO",
                         help="that it should cost at most, over fixed 640 (%(default)s)")  # fmt: skip
+    parser.add_argument("--max-p99", type=float, default=Limits.p99_ratio, metavar="RATIO",
+                        help="the same of the slowest frame in a hundred (%(default)s)")  # fmt: skip
     parser.add_argument("--docs", type=Path, default=Path("docs"), help="for JSON, table and plots (%(default)s)")
     parser.add_argument("--parameters", type=Path, default=Path("config/policies"),
                         help="for a parameter file a machine (%(default)s)")  # fmt: skip
@@ -117,7 +119,7 @@ def _sweep(args: argparse.Namespace, choice: Choice, labelled: Labelled, console
     finally:
         store.save()
         store.close()
-    limits = Limits(args.max_map50_loss, args.max_far_recall_loss, args.max_cost)
+    limits = Limits(args.max_map50_loss, args.max_far_recall_loss, args.max_cost, args.max_p99)
     return [sweep(outcomes, costs, limits) for costs in (here, *others)]
 
 

@@ -31,7 +31,7 @@ class Limits:
     map50_loss_pt: float = 0.5
     far_recall_loss_pt: float = 1.0
     cost_ratio: float = 0.6
-    p99_ratio: float = 1.0
+    p99_ratio: float = 0.75
 
 
 @dataclass(frozen=True)
