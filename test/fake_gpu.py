@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from cone_detector.engine import cuda, trt_api
 from cone_detector.engine.contract import ROWS
@@ -35,7 +36,11 @@ class Code(IntEnum):
 
 
 class FakeGpu:
-    """log: calls that put work on the stream, in order. fail: function name to the code that it returns from now on."""
+    """What happens on the GPU, and what goes wrong there.
+
+    log: calls that put work on the stream, in order. fail: function name to the code that it returns from now on.
+    network: what each pass computes, (2, H, W, 3) uint8 to (2, ROWS, 6).
+    """
 
     def __init__(self) -> None:
         self.log: list[str] = []
@@ -45,6 +50,7 @@ class FakeGpu:
         self.graphs: list[list[Callable[[], None]]] = []
         self.enqueue_works = True
         self.opened: list[bytes] = []
+        self.network = top_left_and_last_row
 
     def submit(self, name: str, work: Callable[[], None]) -> None:
         """Does work on the stream now, or keeps it for the graph that is being captured."""
@@ -65,6 +71,14 @@ class FakeGpu:
 
     def free(self, pointer: int) -> None:
         del self.allocated[pointer]
+
+
+def top_left_and_last_row(canvas: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """One row an image: its top left pixel's blue as score in 1/255, its last row's red as x1."""
+    rows = np.zeros((2, ROWS, 6), np.float32)
+    rows[:, 0, 4] = canvas[:, 0, 0, 0] / 255
+    rows[:, 0, 0] = canvas[:, -1, 0, 2]
+    return rows
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> FakeGpu:
@@ -190,17 +204,10 @@ def _tensorrt(gpu: FakeGpu) -> ModuleType:
             return gpu.enqueue_works
 
         def _run(self) -> None:
-            """One row an image: its top left pixel's blue as score in 1/255, its last row's red as x1."""
             size = int(np.prod(self._shape))
-            canvas = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(self._addresses["frames"])).reshape(
-                self._shape
-            )
-            rows = np.ctypeslib.as_array(
-                (ctypes.c_float * (2 * ROWS * 6)).from_address(self._addresses["detections"])
-            ).reshape(2, ROWS, 6)
-            rows[...] = 0
-            rows[:, 0, 4] = canvas[:, 0, 0, 0] / 255
-            rows[:, 0, 0] = canvas[:, -1, 0, 2]
+            canvas = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(self._addresses["frames"]))
+            rows = np.ctypeslib.as_array((ctypes.c_float * (2 * ROWS * 6)).from_address(self._addresses["detections"]))
+            rows[:] = gpu.network(canvas.reshape(self._shape)).ravel()
 
     class Engine:
         num_io_tensors = 2

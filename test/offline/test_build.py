@@ -13,18 +13,22 @@ import numpy as np
 import onnx
 import pytest
 from build_network import network, save
+from fake_gpu import NAME, FakeGpu, install
 from onnx import version_converter
 from onnx.reference import ReferenceEvaluator
 
 from cone_detector.engine import trt_api
 from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import Evaluation, Gpu, Manifest, Runtime, read_manifest, write_manifest
+from cone_detector.engine.openvino import OpenVinoEngine
+from cone_detector.engine.tensorrt import obstacle as engine_obstacle
 from cone_detector.replay.bag_writer import write_bag
 from offline_tools.build import add_arguments, run
+from offline_tools.build import command as command_module
 from offline_tools.build.frames import FramesError, read_canvases
 from offline_tools.build.half import to_half
 from offline_tools.build.layers import count_types, from_build_log, from_inspector, precision_doubt
-from offline_tools.build.plan import BuildError, build_plan
+from offline_tools.build.plan import BuildError, Plan, build_plan
 from offline_tools.build.progress import Durations
 from offline_tools.build.sources import Job, Target, find_jobs
 from offline_tools.build.verify import SCORE_FLOOR, compare
@@ -172,6 +176,66 @@ def _sha256(file: Path) -> str:
     import hashlib
 
     return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+# The command, with a fake GPU on which plans are tried
+
+
+@pytest.fixture
+def on_the_car(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeGpu:
+    """A folder with an ONNX and frames, and a GPU for which building is instant."""
+    gpu = install(monkeypatch)
+    content = iter(range(100))
+
+    def instant(*_: object, **__: object) -> Plan:
+        return Plan(b"plan 384 640 %d" % next(content), [])
+
+    monkeypatch.setattr(command_module, "build_plan", instant)
+    save(tmp_path)
+    (tmp_path / "frames").mkdir()
+    noise = np.random.default_rng(4).integers(0, 256, (4, 24, 40, 3), dtype=np.uint8)
+    for index, one in enumerate(noise):
+        cv2.imwrite(str(tmp_path / "frames" / f"{index}.png"), cv2.resize(one, (640, 384)))
+    return gpu
+
+
+def build_on_the_car(folder: Path, *options: str) -> int:
+    return command("--engines", folder, "--runtime", "tensorrt", "--frames", folder / "frames", *options)
+
+
+def test_a_plan_that_returns_the_rows_of_its_onnx_replaces_the_old_one(on_the_car: FakeGpu, tmp_path: Path) -> None:
+    reference = OpenVinoEngine([tmp_path / "small-640.json"], slots=1)
+
+    def right(canvas: np.ndarray) -> np.ndarray:
+        reference.slots[0][...] = canvas
+        return reference.infer("640", 0)
+
+    on_the_car.network = right
+    assert build_on_the_car(tmp_path) == 0
+    (first,) = tmp_path.glob("*.plan")
+    assert build_on_the_car(tmp_path, "--force") == 0
+    (second,) = tmp_path.glob("*.plan")
+    assert first != second
+    manifest = read_manifest(tmp_path / "small-640-fp16-tensorrt.json")
+    assert manifest.file == second.name
+    assert manifest.gpu == Gpu(NAME, "8.9")
+    assert engine_obstacle(manifest) is None
+
+
+def test_a_plan_with_other_rows_is_not_installed(
+    on_the_car: FakeGpu, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert build_on_the_car(tmp_path) == 1
+    out = capsys.readouterr().out
+    assert "0.0% of the reference's rows are found, must be 99.5%; what was installed stays" in out
+    assert not list(tmp_path.glob("*.plan"))
+    assert not (tmp_path / "small-640-fp16-tensorrt.json").exists()
+    assert not list(tmp_path.glob(".build-*"))
+
+
+def test_frames_are_needed_on_the_car(on_the_car: FakeGpu, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("--engines", tmp_path, "--runtime", "tensorrt", "--frames", tmp_path / "none") == 1
+    assert "no frames at" in capsys.readouterr().out
 
 
 # What is stale
