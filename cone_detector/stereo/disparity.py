@@ -101,7 +101,7 @@ class DisparityRefiner:
             patch, _ = _normalised(self._grid.sample(right_frame, rectifiers[1]), share, root)
             correlation = _dot(reference, patch)
             step = -_dot(slope, patch) / curvature / np.maximum(correlation, _LEAST_CORRELATION)
-            step = np.clip(step, -_LARGEST_STEP, _LARGEST_STEP) * pitch
+            step = np.minimum(np.maximum(step, -_LARGEST_STEP), _LARGEST_STEP) * pitch
             disparity -= step
             self._grid.move(step.astype(np.float32))
         residual = np.maximum(2 * (1 - correlation), _TINY)
@@ -134,7 +134,7 @@ class DisparityRefiner:
         best = np.minimum(np.maximum(score.argmax(axis=1), 1), 2 * _REACH - 1)
         before, at, after = score[every, best - 1], score[every, best], score[every, best + 1]
         bend = np.minimum(before - 2 * at + after, -_TINY)
-        return best - _REACH + np.clip((before - after) / (2 * bend), -1, 1)
+        return best - _REACH + np.minimum(np.maximum((before - after) / (2 * bend), -1), 1)
 
 
 def _normalised(

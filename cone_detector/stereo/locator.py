@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -73,10 +71,12 @@ class StereoLocator:
         disparity, sigma = self._disparity(left_boxes, right_boxes, left_frame, right_frame, edges)
         far, near = gates.disparity
         kept = (disparity >= far) & (disparity <= near)
-        left_boxes, right_boxes, label = left_boxes[kept], right_boxes[kept], label[kept]
-        disparity, sigma, edges = disparity[kept], sigma[kept], edges[kept]
+        if not kept.all():
+            rows, columns, label, score = rows[kept], columns[kept], label[kept], score[kept]
+            left_boxes, right_boxes = left_boxes[kept], right_boxes[kept]
+            disparity, sigma, edges = disparity[kept], sigma[kept], edges[kept]
         position, covariance = triangulate(left_boxes, right_boxes, label, disparity, sigma, calibration, edges)
-        return Cones(position, covariance, score[kept], label, disparity, sigma, rows[kept], columns[kept])
+        return Cones(position, covariance, score, label, disparity, sigma, rows, columns)
 
     def _prepared(self, found: Detections, side: int) -> tuple[Detections, NDArray[np.bool_]]:
         """Whole cones' boxes on the rectified image, and which of them the image's border cuts.
@@ -87,7 +87,7 @@ class StereoLocator:
         boxes = boxes - np.float32(0.5)
         if self.calibration.rectifiers:
             boxes = self.calibration.rectifiers[side].rectify_boxes(boxes)
-        return replace(found, xyxy=boxes), cut
+        return Detections(boxes, found.score, found.label), cut
 
     def _disparity(
         self,

@@ -21,8 +21,8 @@ class PatchGrid:
         """columns: their number. rows: (rows,) where they lie, 0 at the patch's top and 1 at its bottom."""
         self.columns, self.rows = columns, len(rows)
         # Distances from the patch's centre, in columns and in patch heights.
-        self._across = (np.arange(columns, dtype=np.float32) - np.float32((columns - 1) / 2))[None, :, None]
-        self._down = (rows - 0.5).astype(np.float32)[None, None, :]
+        self._across = np.arange(columns, dtype=np.float32) - np.float32((columns - 1) / 2)
+        self._down = (rows - 0.5).astype(np.float32)
         self._x = np.empty((0, self.columns, self.rows), np.float32)
         self._y = self._x
 
@@ -39,8 +39,8 @@ class PatchGrid:
             self._x = np.empty((2 * count, self.columns, self.rows), np.float32)
             self._y = np.empty_like(self._x)
         self._count = count
-        self._x[:count] = pitch[:, None, None] * self._across + x[:, None, None]
-        self._y[:count] = height[:, None, None] * self._down + y[:, None, None]
+        self._x[:count] = (pitch[:, None] * self._across + x[:, None])[:, :, None]
+        self._y[:count] = (height[:, None] * self._down + y[:, None])[:, None, :]
 
     def move(self, shift: NDArray[np.float32]) -> None:
         """Shifts the patches sideways by (N,) pixels."""

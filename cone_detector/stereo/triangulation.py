@@ -49,7 +49,8 @@ def triangulate(
     covariance = ray[:, :, None] * ray[:, None, :]
     # A centre is the mean of 4 edges, the bottom that of 2; errors of the two images are taken as independent.
     edge_sigma = depth * edge_sigma
-    covariance[:, 0, 0] += (edge_sigma / calibration.fx) ** 2 / 4
-    covariance[:, 1, 1] += (edge_sigma / calibration.fy) ** 2 / 2
-    covariance += np.eye(3) * _SHAPE_SIGMA_M[label, None, None] ** 2
+    shape = _SHAPE_SIGMA_M[label] ** 2
+    covariance[:, 0, 0] += (edge_sigma / calibration.fx) ** 2 / 4 + shape
+    covariance[:, 1, 1] += (edge_sigma / calibration.fy) ** 2 / 2 + shape
+    covariance[:, 2, 2] += shape
     return position, covariance
