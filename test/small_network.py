@@ -63,6 +63,13 @@ def network(quantized: bool = False) -> onnx.ModelProto:
     return model
 
 
+def unusable_network() -> onnx.ModelProto:
+    """The network with an operator that TensorRT does not have."""
+    model = network()
+    next(node for node in model.graph.node if node.op_type == "Sigmoid").op_type = "Bernoulli"
+    return model
+
+
 def save(folder: Path, quantized: bool = False, name: str = "640") -> Path:
     """Writes the network and its manifest; returns the manifest's path."""
     file = folder / f"small-{name}{'-qdq' if quantized else ''}.onnx"
