@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -133,7 +134,8 @@ def write_training_set(folder: Path, count: int, seed: int = 0, quality: int = 8
         written = [_write_picture(job) for job in todo]
     else:
         # One thread of OpenCV a process: the processes already fill the cores.
-        with ProcessPoolExecutor(jobs, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+        # A forked child would wait forever for a lock that another thread of this process held.
+        with ProcessPoolExecutor(jobs, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
             written = list(pool.map(_write_picture, todo, chunksize=4))
     totals = Counter(index for classes in written for index in classes)
     return {name: totals[index] for index, name in enumerate(CLASS_NAMES)}
