@@ -15,6 +15,7 @@ from cone_detector.adaptive.passes import HIGH, LOW
 from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import ManifestError, read_manifest
 from cone_detector.engine.select import Choice, choose, load
+from cone_detector.pairing import slots_needed
 from offline_tools.datasets.guard import SplitGuard
 from offline_tools.datasets.prepare import Source
 from offline_tools.datasets.sample import DatasetError
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     candidate = choice.candidate
     model = {"name": candidate.model, "precision": candidate.precision, "runtime": candidate.runtime}
     model["sha256"] = _name(choice)
-    write_json(args.docs / "benchmarks" / "adaptive.json", to_record(sweeps, labelled, model, paced))
+    write_json(args.docs / "benchmarks" / "adaptive.json", to_record(sweeps, labelled, model, _limits(args), paced))
     write_table(args.docs / "adaptive_results.md", sweeps)
     for one in sweeps:
         plot(args.docs / f"adaptive_{slug(one.costs.machine)}.png", one)
@@ -119,15 +120,18 @@ def _sweep(args: argparse.Namespace, choice: Choice, labelled: Labelled, console
     finally:
         store.save()
         store.close()
-    limits = Limits(args.max_map50_loss, args.max_far_recall_loss, args.max_cost, args.max_p99)
-    return [sweep(outcomes, costs, limits) for costs in (here, *others)]
+    return [sweep(outcomes, costs, _limits(args)) for costs in (here, *others)]
+
+
+def _limits(args: argparse.Namespace) -> Limits:
+    return Limits(args.max_map50_loss, args.max_far_recall_loss, args.max_cost, args.max_p99)
 
 
 def _paced(args: argparse.Namespace, choice: Choice, labelled: Labelled, found: Sweep, console: Console) -> PacedRun:
     two_passes = float(found.costs.per_frame(found.chosen.outcome.passes).max())
     rate = args.rate or _PACED_LOAD * 1e3 / two_passes
     console.print(f"{args.paced:.0f} s at {rate:.1f} Hz")
-    result = run_paced(load(choice, 4), labelled, found.chosen.candidate.changes, rate, args.paced)
+    result = run_paced(load(choice, slots_needed(1)), labelled, found.chosen.candidate.changes, rate, args.paced)
     console.print(f"{result.frames} frames, {result.late} late, {result.misses} because of a second pass")
     return result
 

@@ -18,13 +18,13 @@ import yaml
 from offline_tools.policies.candidates import SHIPPED
 from offline_tools.policies.paced import PacedRun
 from offline_tools.policies.sequences import Labelled
-from offline_tools.policies.sweep import Sweep, Tried
+from offline_tools.policies.sweep import Limits, Sweep, Tried
 
 _GENERATED = "written by `cone-tools policies`; do not edit"
 
 
 def to_record(
-    sweeps: Sequence[Sweep], labelled: Labelled, model: dict[str, str], paced: PacedRun | None
+    sweeps: Sequence[Sweep], labelled: Labelled, model: dict[str, str], limits: Limits, paced: PacedRun | None
 ) -> dict[str, Any]:
     """The content of docs/benchmarks/adaptive.json: the first machine's figures on top, all machines below."""
     first = sweeps[0]
@@ -34,6 +34,7 @@ def to_record(
         "deadline_misses": paced.misses if paced else None,
         "cascade": _figures(first.original),
         "equal_cost_far_recall_gain_pt": _gain(first),
+        "limits": asdict(limits),
         "paced": _rounded(asdict(paced)) if paced else None,
         "model": model,
         "data": {

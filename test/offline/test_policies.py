@@ -116,7 +116,7 @@ def test_what_is_written_holds_the_kept_figures_and_loads_as_parameters(outcomes
     found = [sweep(outcomes, costs, Limits()) for costs in (BY_PIXELS, LAUNCH_BOUND)]
     paced = run_paced(ResolutionEngine(), approach(2), {"policy.name": "band"}, rate_hz=30.0, seconds=0.3)
     assert 0 <= paced.misses <= paced.late <= paced.frames
-    write_json(tmp_path / "adaptive.json", to_record(found, approach(), {"name": "m"}, paced))
+    write_json(tmp_path / "adaptive.json", to_record(found, approach(), {"name": "m"}, Limits(), paced))
     record = json.loads((tmp_path / "adaptive.json").read_text())
     figures = {"cost_ratio", "map50_loss_pt", "far_recall_loss_pt", "escalation_rate"}
     assert figures | {"deadline_misses", "cascade", "equal_cost_far_recall_gain_pt"} <= record.keys()
