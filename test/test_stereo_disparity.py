@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from stereo_scene import BASELINE, FX, SIZE, boxes_at, cones_on_ground, paint
 
-from cone_detector.frames import Frame
+from cone_detector.frames import Frame, split_side_by_side, view_image
 from cone_detector.stereo.disparity import DisparityRefiner
 
 DEPTHS = [2.5, 4.0, 5.3, 7.7, 10.0, 12.9, 15.0]
@@ -99,6 +99,20 @@ def test_every_encoding_gives_the_same(scene, code, to_bgr):
     bgr = DisparityRefiner(SIZE)(left, right, left_frame, right_frame)
     frames = [Frame(cv2.cvtColor(frame.pixels, code), to_bgr) for frame in (left_frame, right_frame)]
     np.testing.assert_allclose(DisparityRefiner(SIZE)(left, right, *frames).value, bgr.value, atol=0.01)
+
+
+def test_halves_of_a_side_by_side_image_and_16_bit_images_are_sampled_in_place(scene):
+    left, right, left_frame, right_frame, _ = scene
+    whole = DisparityRefiner(SIZE)(left, right, left_frame, right_frame).value
+    halves = split_side_by_side(Frame(np.hstack((left_frame.pixels, right_frame.pixels))))
+    np.testing.assert_array_equal(DisparityRefiner(SIZE)(left, right, *halves).value, whole)
+    deep = [
+        view_image(
+            (frame.pixels[..., 0].astype(np.uint16) * 256 + 255).tobytes(), width=1280, height=720, encoding="mono16"
+        )
+        for frame in (left_frame, right_frame)
+    ]
+    np.testing.assert_allclose(DisparityRefiner(SIZE)(left, right, *deep).value, whole, atol=0.01)
 
 
 def test_boxes_beyond_the_border_are_no_crash(scene):
