@@ -14,6 +14,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,7 @@ def _tally(
     refine = StereoLocator(calibration, settings)
     centres = StereoLocator(calibration, settings.changed({"stereo.refine": False}))
     tally = Tally([], [])
-    for number, frame in enumerate((first, *rest), start=1):
+    for number, frame in enumerate(chain((first,), rest), start=1):
         left, right = source(frame)
         pictures = (Frame(frame.left.image), Frame(frame.right.image))
         for locator, parts in ((refine, tally.refined), (centres, tally.centres)):
