@@ -8,11 +8,11 @@ stays unconfigured, says so on /diagnostics, and may be configured again. A faul
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable
-from threading import Thread
 from time import monotonic
 
 import rclpy
@@ -21,19 +21,19 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
 from cone_detector.adaptive import make_policy
-from cone_detector.engine.contract import Engine, EngineError
+from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import ManifestError
 from cone_detector.paths import shared
 from cone_detector.ros.announcer import Announcer
 from cone_detector.ros.diagnostics import Reporter, Snapshot
+from cone_detector.ros.loading import EngineLoading, Loaded, Loader
 from cone_detector.ros.malloc import keep_large_buffers
 from cone_detector.ros.parameters import NodeParameters
 from cone_detector.ros.qos import QUIET_PUBLISHER, RESULT_QOS
-from cone_detector.ros.session import Loader, Session, load_engine
+from cone_detector.ros.session import Session, load_engine
 from cone_detector.ros.statistics import Statistics
 from cone_detector.settings import SettingError, Settings
 
@@ -47,7 +47,7 @@ class ConeDetectorNode(LifecycleNode):
     def __init__(self, load: Loader = load_engine) -> None:
         """load: where engines come from; a benchmark of the node brings its own."""
         super().__init__("cone_detector", automatically_declare_parameters_from_overrides=True)
-        self._load_engine = load
+        self._loading = EngineLoading(load, self._wake)
         self._session: Session | None = None
         self._parameters_table = NodeParameters(
             self, lambda: self._session is not None, self._check_settings, self._on_settings
@@ -72,6 +72,11 @@ class ConeDetectorNode(LifecycleNode):
     def autostart(self) -> bool:
         """Whether the node is to configure and activate itself."""
         return self._parameters_table.settings["autostart"]
+
+    @property
+    def loading(self) -> bool:
+        """Whether engines are being loaded now."""
+        return self._loading.busy
 
     def start(self) -> bool:
         """Configures and activates; False where that failed, and `startup_fault` says why."""
@@ -120,7 +125,7 @@ class ConeDetectorNode(LifecycleNode):
 
     def _configure(self) -> None:
         settings = self._parameters_table.settings
-        loaded = self._load_engine(settings)
+        loaded = self._loading.load(settings, self.context.ok)
         try:
             self._session = Session(self, settings, self._statistics, loaded)
         except Exception:
@@ -157,47 +162,32 @@ class ConeDetectorNode(LifecycleNode):
         if session is None:
             response.message = "the node is not configured: configure loads the engines"
             return response
-        future: Future = Future()
-        Thread(target=self._load, args=(future,), name="engine loader", daemon=True).start()
-        loaded, fault = await future
-        if loaded is not None:
-            fault = self._swap(session, loaded)
-        if fault:
-            response.message = f"the old engine stays: {fault}"
+        try:
+            loaded = await self._loading.begin(self._parameters_table.settings)
+            self._swap(session, loaded)
+        except Exception as error:  # whatever it is, who asked for the reload is told
+            response.message = f"the old engine stays: {error}"
             self.get_logger().error(f"reload failed, {response.message}")
         else:
             response.success, response.message = True, f"{loaded[1]}, on {loaded[0].device}"
         return response
 
-    def _swap(self, session: Session, loaded: tuple[Engine, str]) -> str:
-        """Puts a loaded engine to work. Returns why it cannot be; it is closed then."""
-        fault = ""
-        if self._session is not session:
-            fault = "the node was cleaned up meanwhile"
-        else:
-            try:
-                session.swap(loaded)
-            except SettingError as error:
-                fault = str(error)
-        if fault:
-            loaded[0].close()
-        else:
-            self._log_engine(loaded)
-        return fault
-
-    def _load(self, future: Future) -> None:
-        """Loads engines in a thread; the future gets (engine and choice, None) or (None, what went wrong)."""
-        result: tuple[tuple[Engine, str] | None, str]
+    def _swap(self, session: Session, loaded: Loaded) -> None:
+        """Puts a loaded engine to work. Raises SettingError where it cannot be; it is closed then."""
         try:
-            result = self._load_engine(self._parameters_table.settings), ""
-        except Exception as error:  # whatever it is, whoever asked for the reload is told
-            result = None, str(error)
-        future.set_result(result)
-        # A future that is set by another thread does not wake the executor.
+            if self._session is not session:
+                raise SettingError("the node was cleaned up meanwhile")
+            session.swap(loaded)
+        except SettingError:
+            loaded[0].close()
+            raise
+        self._log_engine(loaded)
+
+    def _wake(self) -> None:
         if self.executor is not None:
             self.executor.wake()
 
-    def _log_engine(self, loaded: tuple[Engine, str]) -> None:
+    def _log_engine(self, loaded: Loaded) -> None:
         engine, choice = loaded
         self.get_logger().info(f"engine: {choice}, on {engine.device}")
         for note in engine.notes:
@@ -276,6 +266,11 @@ def main(args: list[str] | None = None, make_node: Callable[[], ConeDetectorNode
             node.end()
             node.destroy_node()
         rclpy.try_shutdown()
+    if node is not None and node.loading:
+        # A runtime in the midst of loading an engine for nobody cannot be stopped, and would hold up the exit.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     return code
 
 

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from rclpy.lifecycle import LifecycleNode
 
 from cone_detector.detector import StereoDetector, StereoResult
@@ -15,6 +13,7 @@ from cone_detector.paths import shared
 from cone_detector.pipeline import Pipeline
 from cone_detector.ros.calibration import CalibrationWatch
 from cone_detector.ros.inputs import Inputs
+from cone_detector.ros.loading import Loaded
 from cone_detector.ros.outputs import Outputs
 from cone_detector.ros.statistics import Statistics
 from cone_detector.ros.transforms import CameraPlacement
@@ -22,11 +21,8 @@ from cone_detector.settings import Settings
 
 PASSES = ("320", "640")
 
-# Loads what the settings ask for: the engine, and why it was chosen.
-Loader = Callable[[Settings], tuple[Engine, str]]
 
-
-def load_engine(settings: Settings) -> tuple[Engine, str]:
+def load_engine(settings: Settings) -> Loaded:
     """The engine that the settings ask for, warmed up, and why it was chosen. Raises EngineError or ManifestError."""
     choice = choose_for(settings, shared("engines"), PASSES)
     return load(choice, slots_needed(settings["queue.depth"]), settings["engine.threads"]), choice.reason
@@ -40,7 +36,7 @@ class Session:
         node: LifecycleNode,
         settings: Settings,
         statistics: Statistics,
-        loaded: tuple[Engine, str],
+        loaded: Loaded,
     ) -> None:
         """loaded: what `load_engine` returned.
 
@@ -97,7 +93,7 @@ class Session:
         self.pipeline.stop()
         self.outputs.destroy()
 
-    def swap(self, loaded: tuple[Engine, str]) -> None:
+    def swap(self, loaded: Loaded) -> None:
         """Goes on with another engine; no image is lost. Raises SettingError, and goes on with the old one."""
         engine, choice = loaded
         self.pipeline.swap(self._detector(engine))

@@ -70,6 +70,14 @@ def test_a_signal_while_engines_load_ends_the_node_cleanly(engines, rig):
         assert "FATAL" not in node.log
 
 
+def test_a_signal_while_engines_reload_ends_the_node_cleanly(engines, rig):
+    with NodeProcess(**{"engine.directory": engines}) as node:
+        node.wait_for_log("engine:")
+        rig.begin_reload()
+        assert node.stop() == 0
+        assert "Traceback" not in node.log
+
+
 def test_a_second_signal_does_not_cut_the_end_short(engines):
     """launch sends SIGINT to the process group and then to each process."""
     with NodeProcess(**{"engine.directory": engines}) as node:

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Engines load in a thread: who waits gets them, or why not, and need not wait once ROS stops."""
+
+import threading
+
+import pytest
+
+from cone_detector.engine.contract import EngineError
+from cone_detector.ros.loading import EngineLoading, StoppedError
+from cone_detector.settings import Settings
+
+WAIT_S = 10
+LOADED = ("an engine", "because")
+
+
+def always():
+    return True
+
+
+def test_what_was_loaded_comes_back_and_wakes_the_executor():
+    awake = threading.Event()
+    loading = EngineLoading(lambda settings: LOADED, awake.set)
+    assert loading.load(Settings(), always) == LOADED
+    assert awake.wait(WAIT_S)
+
+
+def test_a_failure_comes_back_as_it_was_raised():
+    def load(settings):
+        raise EngineError("no GPU")
+
+    with pytest.raises(EngineError, match="no GPU"):
+        EngineLoading(load, lambda: None).load(Settings(), always)
+
+
+def test_nobody_waits_once_ros_stops():
+    go_on = threading.Event()
+
+    def load(settings):
+        assert go_on.wait(WAIT_S)
+        return LOADED
+
+    loading = EngineLoading(load, lambda: None)
+    with pytest.raises(StoppedError):
+        loading.load(Settings(), lambda: False)
+    assert loading.busy
+    go_on.set()
