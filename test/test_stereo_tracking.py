@@ -27,7 +27,7 @@ def located(position, seed=0, noise=0.3, label=BLUE, score=0.9):
         84 / position[:, 2],
         np.full(count, 0.1),
         whole,
-        whole,
+        whole + 100,
     )
 
 
@@ -55,6 +55,7 @@ def test_ids_stay_while_the_car_drives_and_turns():
         tracks = tracked.update(located(view, seed), stamp)
         for identity, index in zip(tracks.id, tracks.cones.left, strict=True):
             if index >= 0:
+                assert index in tracks.cones.right - 100
                 owner.setdefault(int(identity), []).append(int(numbers[index]))
     assert all(len(set(numbers)) == 1 for numbers in owner.values()), "an id went from one cone to another"
     cones_seen = {numbers[0] for numbers in owner.values()}

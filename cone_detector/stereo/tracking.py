@@ -103,7 +103,7 @@ class ConeTracker:
         covariance = turn @ self._cones.covariance @ turn.T + np.diag([drift, 0.1 * drift, drift]) ** 2
         position = motion.carried(self._cones.position, elapsed)
         absent = np.full(len(position), -1, np.int64)
-        self._cones = replace(self._cones, position=position, covariance=covariance, left=absent, right=absent)
+        self._cones = replace(self._cones, position=position, covariance=covariance, left=absent, right=absent.copy())
 
     def _associate(self, cones: Cones) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         if not len(self._cones) or not len(cones):
