@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed: config/requ
 pytest.importorskip("ultralytics", reason="ultralytics is not installed")
 
 from offline_tools import contract  # noqa: E402
-from offline_tools.export import VIEWS, load_network  # noqa: E402
+from offline_tools.export import VIEWS, canvas_for, load_network  # noqa: E402
 
 CANVAS = (384, 256)
 
@@ -51,7 +51,8 @@ def test_rows_of_a_magnified_strip_are_in_canvas_pixels(network, frames):
 
 @pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
 def test_every_view_fits_the_networks_strides(view):
+    canvas = canvas_for((1280, 720))
     scale = (0.5 if view.halve else 1.0) * view.magnified
-    height = (view.strip or CANVAS[1]) * scale
-    assert CANVAS[0] * scale % 32 == 0
+    height = (view.strip or canvas[1]) * scale
+    assert canvas[0] * scale % 32 == 0
     assert height % 32 == 0
