@@ -69,6 +69,7 @@ def test_several_doubts_are_told_together():
     )
     assert evidence.reason == "mean confidence left, small cones both"
     assert evidence.as_dict()["size_limit"] == (10.0, 10.0)
+    assert str(evidence) == "mean_confidence 0.50/0.90, size_limit 10.00/10.00"
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,10 @@ class Evidence:
             if eyes.any()
         )
 
+    def __str__(self) -> str:
+        """The measured signals, left and right, as "mean_confidence 0.71/0.83, size_limit 9.00/11.50"."""
+        return ", ".join(f"{name} {left:.2f}/{right:.2f}" for name, (left, right) in self.as_dict().items())
+
     def as_dict(self) -> dict[str, tuple[float, float]]:
         """The measured signals by name: values of the left and the right image."""
         return {

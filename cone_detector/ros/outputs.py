@@ -51,7 +51,8 @@ def latency_values(report: FrameReport) -> dict[str, Any]:
     """Keys and values of the `latency` topic: always the same keys, in the same order.
 
     *_ms of `latency.STAGES`; upload_ms, compute_ms and download_ms are the device's own for the last pass (nan: not
-    measured). passes: that ran, in order, each with its reason. resolution: the last pass, whose boxes are published.
+    measured). passes: that ran, in order, each with its reason. resolution: the last pass that ran. evidence: what the
+    policy measured after the first pass, left and right. forbidden: the reason for a pass that the deadline forbade.
     """
     result, times = report.result, report.engine.times
     last = result.steps[-1]
@@ -66,6 +67,8 @@ def latency_values(report: FrameReport) -> dict[str, Any]:
         "reason": last.reason,
         "passes": ", ".join(f"{step.name} ({step.reason})" for step in result.steps),
         "escalated": result.escalated,
+        "evidence": str(result.evidence or ""),
+        "forbidden": result.forbidden,
         "left": len(result.detections[0]),
         "right": len(result.detections[1]),
         "cones": "" if result.cones is None else len(result.cones),
