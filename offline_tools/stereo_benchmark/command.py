@@ -99,14 +99,16 @@ def run(args: argparse.Namespace) -> int:
 def engine_boxes(settings: Settings, calibration: StereoCalibration) -> tuple[Boxes, str, Callable[[], None]]:
     """The car's detector as a source of boxes, its name, and what closes it. Raises EngineError, ManifestError."""
     choice = choose_for(settings, shared("engines"), ("640",))
-    detector = StereoDetector(load(choice, slots=1), settings.changed({"stereo.enabled": False}))
+    engine, candidate = load(choice, slots=1), choice.candidate
+    detector = StereoDetector(engine, settings.changed({"stereo.enabled": False}))
     rows = calibration.size[1]
     detector.pinhole = ((calibration.cy / rows, calibration.fy / rows),) * 2
 
     def boxes(frame: StereoFrame) -> tuple[Detections, Detections]:
         return detector.detect(Frame(frame.left.image), Frame(frame.right.image)).detections
 
-    return boxes, f"{choice.reason}, policy {settings['policy.name']}", detector.close
+    name = f"{candidate.model} {candidate.precision}, {candidate.runtime} on {engine.device}"
+    return boxes, f"{name}, policy {settings['policy.name']}", detector.close
 
 
 def shaken_boxes(seed: int) -> tuple[Boxes, str, Callable[[], None]]:
