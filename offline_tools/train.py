@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import pickle
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -167,10 +169,10 @@ def _run_stage(
     from offline_tools.trainer import ConeTrainer
 
     start = time.time()
-    last = folder / "weights" / "last.pt"
-    if resume and last.exists():
-        YOLO(last).train(trainer=ConeTrainer, resume=True)
-    else:
+    state, checkpoint = find_checkpoint(folder / "weights") if resume else ("none", None)
+    if state == "unfinished":
+        YOLO(checkpoint).train(trainer=ConeTrainer, resume=True)
+    elif state == "none":
         settings = {
             **settings,
             "data": str((data / "data.yaml").resolve()),
@@ -199,9 +201,33 @@ def _run_stage(
     )
 
 
+def find_checkpoint(weights: Path) -> tuple[str, Path | None]:
+    """Where a killed stage stopped: ("unfinished", checkpoint), ("finished", best) or ("none", None).
+
+    A kill while a checkpoint is written leaves half a file: then the other one serves.
+    """
+    import torch
+
+    for name in ("last.pt", "best.pt"):
+        path = weights / name
+        try:
+            checkpoint = torch.load(path, map_location="cpu", weights_only=False)
+        except (OSError, EOFError, RuntimeError, pickle.UnpicklingError):
+            continue
+        # Once the last epoch is done ultralytics strips the optimizer and sets the epoch, counted from 0, to -1.
+        last_epoch = checkpoint.get("train_args", {}).get("epochs", 0) - 1
+        if checkpoint.get("optimizer") is not None and 0 <= checkpoint.get("epoch", -1) < last_epoch:
+            return "unfinished", path
+        return "finished", weights / "best.pt"
+    return "none", None
+
+
 def _configure_wandb(config: TrainConfig) -> None:
     os.environ["WANDB_MODE"] = config.wandb
     if config.wandb != "disabled":
+        # Ultralytics leaves logging out without a word where the package is missing.
+        if importlib.util.find_spec("wandb") is None:
+            raise TrainError(f"wandb is {config.wandb}, but the package is not installed: pip install wandb")
         from ultralytics import settings
 
         settings.update({"wandb": True})

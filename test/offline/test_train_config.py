@@ -12,7 +12,7 @@ from cone_detector.classes import CLASS_NAMES
 from offline_tools.datasets import DatasetError, read_dataset
 from offline_tools.datasets.guard import SplitGuard, TestLeakError, register
 from offline_tools.datasets.prepare import Source, prepare
-from offline_tools.train import TrainError, read_config
+from offline_tools.train import TrainError, find_checkpoint, read_config
 
 CONFIG = {
     "name": "net",
@@ -108,3 +108,29 @@ def test_without_validation_frames_there_is_no_training(world, tmp_path):
     _, scenes, guard = world
     with pytest.raises(DatasetError, match="no frames for val"):
         prepare([Source(scenes)], tmp_path / "out", guard)
+
+
+@pytest.mark.offline
+@pytest.mark.parametrize(
+    ("last", "best", "state"),
+    [
+        (None, None, ("none", None)),
+        ("running", "running", ("unfinished", "last.pt")),
+        ("half", "running", ("unfinished", "best.pt")),
+        ("half", "half", ("none", None)),
+        ("stripped", "stripped", ("finished", "best.pt")),
+        ("half", "last epoch", ("finished", "best.pt")),
+        ("running", "half", ("unfinished", "last.pt")),
+    ],
+)
+def test_a_killed_stage_goes_on_from_a_whole_checkpoint(tmp_path, last, best, state):
+    torch = pytest.importorskip("torch", reason="torch is not installed: config/requirements/offline.txt")
+    for name, content in (("last.pt", last), ("best.pt", best)):
+        if content == "half":
+            (tmp_path / name).write_bytes(b"")
+        elif content is not None:
+            epoch = {"running": 3, "last epoch": 9, "stripped": -1}[content]
+            optimizer = None if content == "stripped" else {}
+            torch.save({"epoch": epoch, "optimizer": optimizer, "train_args": {"epochs": 10}}, tmp_path / name)
+    found, path = find_checkpoint(tmp_path)
+    assert (found, path and path.name) == state
