@@ -49,9 +49,10 @@ def tracker(**changes):
     return ConeTracker(Settings({f"stereo.track_{name}": value for name, value in changes.items()}))
 
 
-def test_ids_stay_while_the_car_drives_and_turns():
+@pytest.mark.parametrize("turn_rate", [0.0, 0.4, 0.7])
+def test_ids_stay_while_the_car_drives_and_turns(turn_rate):
     tracked, owner = tracker(), {}
-    for seed, (stamp, view, numbers) in enumerate(drive(40)):
+    for seed, (stamp, view, numbers) in enumerate(drive(40, turn_rate=turn_rate)):
         tracks = tracked.update(located(view, seed), stamp)
         for identity, index in zip(tracks.id, tracks.cones.left, strict=True):
             if index >= 0:

@@ -2,7 +2,8 @@
 """Cones over time: ids that stay, cones bridged over frames that missed them, the class by vote.
 
 The car moves between frames, and nobody tells by how much: the cones do. They stand still, so their common motion over
-the ground is the car's; it predicts where each cone is next. Positions are filtered by a Kalman filter per cone.
+the ground is the car's. The last motion finds most cones again, they tell the newest motion, and that finds the rest.
+Positions are filtered by a Kalman filter per cone.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ _GATE = 13.8
 _DRIFT_M_PER_S = 2.0
 # Before the car's motion is known a cone may have moved by this speed.
 _UNKNOWN_SPEED_M_S = 20.0
-# Share of the newest motion in the running mean.
-_MOTION_SHARE = 0.5
+# So few cones do not tell a motion: one wrong pair would.
+_LEAST_PAIRS = 3
 # A gap or a jump back in the stamps beyond this starts all over.
 _LONGEST_GAP_S = 0.5
 _NEAREST_M = 0.3
@@ -85,60 +86,29 @@ class ConeTracker:
         if not 0.0 < elapsed <= _LONGEST_GAP_S:
             self.reset()
         self._stamp = stamp_s
-        before = self._cones.position
-        self._predict(elapsed)
-        old, new = self._associate(cones)
-        self._learn_motion(before[old], cones.position[new], elapsed)
+        if len(self._cones):
+            old, new = self._found_again(cones, elapsed)
+        else:
+            old = new = np.empty(0, np.intp)
         self._correct(cones, old, new)
         self._add(cones, np.setdiff1d(np.arange(len(cones)), new))
         self._forget(self.settings["stereo.track_bridge_frames"])
         return self._confirmed(self.settings["stereo.track_confirm_frames"])
 
-    def _predict(self, elapsed: float) -> None:
-        if not len(self._cones):
-            return
-        motion = self._motion or _Motion(0.0, np.zeros(2))
-        turn = _rotation(motion.turn * elapsed)
-        drift = (_DRIFT_M_PER_S if self._motion else _UNKNOWN_SPEED_M_S) * elapsed
-        covariance = turn @ self._cones.covariance @ turn.T + np.diag([drift, 0.1 * drift, drift]) ** 2
-        position = motion.carried(self._cones.position, elapsed)
-        absent = np.full(len(position), -1, np.int64)
-        self._cones = replace(self._cones, position=position, covariance=covariance, left=absent, right=absent.copy())
-
-    def _associate(self, cones: Cones) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        if not len(self._cones) or not len(cones):
-            return np.empty(0, np.intp), np.empty(0, np.intp)
-        apart = (self._cones.position[:, None] - cones.position[None])[..., ::2]
-        spread = self._cones.covariance[:, None] + cones.covariance[None]
-        spread = spread[:, :, ::2, ::2]
-        cost = np.einsum("nmi,nmij,nmj->nm", apart, np.linalg.inv(spread), apart)
-        cost = np.minimum(cost, _GATE)
-        old, new = linear_sum_assignment(cost)
-        good = cost[old, new] < _GATE
-        return old[good], new[good]
-
-    def _learn_motion(self, before: NDArray[np.float64], now: NDArray[np.float64], elapsed: float) -> None:
-        """The rigid motion on the ground that carries `before` to `now` best (Procrustes; near cones count more)."""
-        if len(before) < 2:
-            return
-        # Depth errs with the square of range.
-        weight = 1 / np.maximum(now[:, 2], 1.0) ** 4
-        weight /= weight.sum()
-        a, b = before[:, [0, 2]], now[:, [0, 2]]
-        mean_a, mean_b = weight @ a, weight @ b
-        centred_a, centred_b = a - mean_a, b - mean_b
-        along = (weight[:, None] * centred_a * centred_b).sum()
-        across = (weight * (centred_a[:, 1] * centred_b[:, 0] - centred_a[:, 0] * centred_b[:, 1])).sum()
-        turn = float(np.arctan2(across, along))
-        rotation = _rotation(turn)[np.ix_([0, 2], [0, 2])]
-        newest = _Motion(turn / elapsed, (mean_b - rotation @ mean_a) / elapsed)
+    def _found_again(self, cones: Cones, elapsed: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Moves the tracks to the new frame; indices of tracks and of cones that are one."""
+        before = self._cones
         if self._motion is None:
-            self._motion = newest
-            return
-        self._motion = _Motion(
-            self._motion.turn + _MOTION_SHARE * (newest.turn - self._motion.turn),
-            self._motion.move + _MOTION_SHARE * (newest.move - self._motion.move),
-        )
+            predicted = _predicted(before, _Motion(0.0, np.zeros(2)), elapsed, _UNKNOWN_SPEED_M_S)
+        else:
+            predicted = _predicted(before, self._motion, elapsed, _DRIFT_M_PER_S)
+        old, new = _associated(predicted, cones)
+        if len(old) >= _LEAST_PAIRS:
+            self._motion = _motion_between(before.position[old], cones.position[new], elapsed)
+            predicted = _predicted(before, self._motion, elapsed, _DRIFT_M_PER_S)
+            old, new = _associated(predicted, cones)
+        self._cones = predicted
+        return old, new
 
     def _correct(self, cones: Cones, old: NDArray[np.intp], new: NDArray[np.intp]) -> None:
         self._missed += 1
@@ -176,6 +146,39 @@ class ConeTracker:
     def _confirmed(self, least: int) -> Tracks:
         shown = np.nonzero(self._seen >= least)[0]
         return Tracks(_picked(self._cones, shown), self._id[shown], self._missed[shown])
+
+
+def _predicted(cones: Cones, motion: _Motion, elapsed: float, drift_m_per_s: float) -> Cones:
+    turn, drift = _rotation(motion.turn * elapsed), drift_m_per_s * elapsed
+    covariance = turn @ cones.covariance @ turn.T + np.diag([drift, 0.1 * drift, drift]) ** 2
+    absent = np.full(len(cones), -1, np.int64)
+    position = motion.carried(cones.position, elapsed)
+    return replace(cones, position=position, covariance=covariance, left=absent, right=absent.copy())
+
+
+def _associated(tracks: Cones, cones: Cones) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Indices of both, of those that are one cone: least total squared Mahalanobis distance on the ground."""
+    apart = (tracks.position[:, None] - cones.position[None])[..., ::2]
+    spread = (tracks.covariance[:, None] + cones.covariance[None])[:, :, ::2, ::2]
+    cost = np.einsum("nmi,nmij,nmj->nm", apart, np.linalg.inv(spread), apart)
+    cost = np.minimum(cost, _GATE)
+    old, new = linear_sum_assignment(cost)
+    good = cost[old, new] < _GATE
+    return old[good], new[good]
+
+
+def _motion_between(before: NDArray[np.float64], now: NDArray[np.float64], elapsed: float) -> _Motion:
+    """The rigid motion on the ground that carries `before` to `now` best: Procrustes, where near cones count more."""
+    # Depth errs with the square of range.
+    weight = 1 / np.maximum(now[:, 2], 1.0) ** 4
+    weight /= weight.sum()
+    a, b = before[:, ::2], now[:, ::2]
+    mean_a, mean_b = weight @ a, weight @ b
+    centred_a, centred_b = a - mean_a, b - mean_b
+    along = (weight[:, None] * centred_a * centred_b).sum()
+    across = (weight * (centred_a[:, 1] * centred_b[:, 0] - centred_a[:, 0] * centred_b[:, 1])).sum()
+    turn = float(np.arctan2(across, along))
+    return _Motion(turn / elapsed, (mean_b - _rotation(turn)[::2, ::2] @ mean_a) / elapsed)
 
 
 def _rotation(angle: float) -> NDArray[np.float64]:
