@@ -51,7 +51,7 @@ def test_int8_answers_nearly_as_float(world, quantize):
     assert manifest.onnx_sha256 == read_manifest(source).file_sha256
     canvas = next(frames.canvases((640, 384)))
     expected = infer(source, canvas)
-    np.testing.assert_allclose(infer(target, canvas), expected, atol=0.05 * np.ptp(expected))
+    np.testing.assert_allclose(infer(target, canvas), expected, atol=0.08 * np.ptp(expected))
 
 
 def test_qdq_stands_on_ordinary_inner_convolutions_only(world):
