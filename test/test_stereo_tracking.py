@@ -49,19 +49,22 @@ def tracker(**changes):
     return ConeTracker(Settings({f"stereo.track_{name}": value for name, value in changes.items()}))
 
 
-@pytest.mark.parametrize("turn_rate", [0.0, 0.4, 0.7])
+@pytest.mark.parametrize("turn_rate", [0.0, 0.4, 1.2])
 def test_ids_stay_while_the_car_drives_and_turns(turn_rate):
-    tracked, owner = tracker(), {}
+    tracked, owner, last_seen, returns = tracker(), {}, {}, 0
     for seed, (stamp, view, numbers) in enumerate(drive(40, turn_rate=turn_rate)):
         tracks = tracked.update(located(view, seed), stamp)
         for identity, index in zip(tracks.id, tracks.cones.left, strict=True):
             if index >= 0:
                 assert index in tracks.cones.right - 100
                 owner.setdefault(int(identity), []).append(int(numbers[index]))
+        # Who comes back after being out of view for longer than is bridged may have another id.
+        returns += sum(seed - last_seen.get(number, seed) > 5 for number in numbers.tolist())
+        last_seen.update(dict.fromkeys(numbers.tolist(), seed))
     assert all(len(set(numbers)) == 1 for numbers in owner.values()), "an id went from one cone to another"
     cones_seen = {numbers[0] for numbers in owner.values()}
-    assert len(owner) <= len(cones_seen) + 1, "cones got a second id"
-    assert len(cones_seen) > 15
+    assert len(owner) <= 1.1 * len(cones_seen) + returns, "cones got a second id"
+    assert len(cones_seen) > 12
 
 
 def test_filtered_places_are_better_than_located_ones():
