@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: AGPL-3.0-only
+# SPDX-License-Identifier: Apache-2.0
 """A small network that keeps the engine contract, for tests of what is done to networks."""
 
 from __future__ import annotations
