@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("offline_tools.commands.compare", "training runs in one table, on val"),
     "export": ("offline_tools.commands.export", "weights to the ONNX of the engine contract"),
     "quantize": ("offline_tools.commands.quantize", "float ONNX to INT8, for a CPU and for TensorRT"),
+    "sensitivity": ("offline_tools.commands.sensitivity", "which part of a network loses accuracy in INT8"),
     "build": ("offline_tools.build.command", "ONNX to TensorRT plans for this machine's GPU"),
     "evaluate": ("offline_tools.commands.evaluate", "accuracy of engine files through the car's own detector"),
     "policies": ("offline_tools.policies.command", "tune the adaptive settings on labelled sequences"),
