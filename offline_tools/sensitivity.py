@@ -87,7 +87,8 @@ def sweep(
 ) -> tuple[float, float, Sequence[Part]]:
     """mAP50 on val with nothing, with everything, and with each part alone in INT8.
 
-    manifest_path: of a Q/DQ ONNX, beside the float ONNX that it was made from. every: take only every n-th frame. progress: called with each part as it is measured.
+    manifest_path: of a Q/DQ ONNX, beside the float ONNX that it was made from. every: take only every n-th frame.
+    progress: called with each part as it is measured.
     Raises ManifestError where the file is no Q/DQ ONNX, DatasetError, EngineError.
     """
     manifest = read_manifest(manifest_path)
