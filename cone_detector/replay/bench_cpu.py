@@ -35,6 +35,8 @@ _WORKER = "offline_tools.predict_worker"
 
 # Names of what is measured; the fields of the figures are these with _ms_p50 and _ms_p99.
 PIPELINE, BARE = "pipeline", "bare_inference"
+# The pipeline as the node runs it: with the policy of the plan, where the others look at the whole image at 640.
+ADAPTIVE = "adaptive_pipeline"
 # On its own account ultralytics leaves one core free (its NUM_THREADS); the second runs PyTorch on all of them.
 TORCH, TORCH_ALL_CORES, OPENVINO = "ultralytics", "ultralytics_all_cores", "ultralytics_openvino_int8"
 THEIRS = (TORCH, TORCH_ALL_CORES, OPENVINO)
@@ -58,15 +60,16 @@ class CpuPlan:
 
 def bench_cpu(plan: CpuPlan) -> dict[str, Any]:
     """Runs the benchmark and returns its figures. Raises what `load_detector` raises, BagError, or ReplayError."""
+    adaptive = Settings({**plan.settings, "engine.runtime": "openvino"})
     # One pass over the whole image at 640, as ultralytics does: nothing is saved by looking less closely.
-    settings = Settings({**plan.settings, "policy.name": "fixed_640", "engine.runtime": "openvino"})
+    fixed = adaptive.changed({"policy.name": "fixed_640"})
     with StereoBag(plan.bag) as bag, TemporaryDirectory() as folder:
-        detector, engine, notes = load_detector(bag, settings)
+        detector, engine, notes = load_detector(bag, adaptive)
         pairs = _spread([pair.frames() for pair in bag.pairs()], plan.pairs)
         file = Path(folder) / "pairs.npy"
         np.save(file, np.stack([np.stack([left.bgr(), right.bgr()]) for left, right in pairs]))
         with _worker(plan, file, Path(folder)) as (ask, hello):
-            times = _take_turns(detector, pairs, ask, plan.rounds)
+            times = _take_turns(detector, fixed, adaptive, pairs, ask, plan.rounds)
         detector.close()
     figures: dict[str, Any] = {"pairs_measured": len(times[PIPELINE])}
     for name, values in times.items():
@@ -75,9 +78,11 @@ def bench_cpu(plan: CpuPlan) -> dict[str, Any]:
     figures["pipeline_over_bare_inference"] = _ratio(figures, PIPELINE, BARE)
     for name in THEIRS:
         figures[f"speedup_over_{name}"] = _ratio(figures, name, PIPELINE)
+        figures[f"adaptive_speedup_over_{name}"] = _ratio(figures, name, ADAPTIVE)
     return {
         **figures,
         "engine": engine,
+        "adaptive_policy": adaptive["policy.name"],
         "bag": plan.bag.name,
         "weights": plan.weights.name,
         "ultralytics": {key: value for key, value in hello.items() if key != "event"},
@@ -89,10 +94,15 @@ def bench_cpu(plan: CpuPlan) -> dict[str, Any]:
 
 
 def _take_turns(
-    detector: StereoDetector, pairs: list[tuple[Frame, Frame]], ask: Callable[[str, int], float], rounds: int
+    detector: StereoDetector,
+    fixed: Settings,
+    adaptive: Settings,
+    pairs: list[tuple[Frame, Frame]],
+    ask: Callable[[str, int], float],
+    rounds: int,
 ) -> dict[str, list[float]]:
     """Milliseconds by name, in the same order of pairs for each."""
-    times: dict[str, list[float]] = {name: [] for name in (PIPELINE, BARE, *THEIRS)}
+    times: dict[str, list[float]] = {name: [] for name in (PIPELINE, BARE, ADAPTIVE, *THEIRS)}
 
     def pipeline(number: int) -> float:
         begin = time.perf_counter_ns()
@@ -108,6 +118,7 @@ def _take_turns(
 
     def ours(numbers: list[int], turn: int) -> None:
         """Pipeline and bare inference pair by pair, either one first: their ratio is close to one."""
+        detector.settings = fixed
         pipeline(numbers[0])
         for number in numbers:
             measured = {}
@@ -116,6 +127,11 @@ def _take_turns(
             times[PIPELINE].append(measured[pipeline])
             times[BARE].append(measured[bare])
 
+    def ours_adaptive(numbers: list[int], _: int) -> None:
+        detector.settings = adaptive
+        pipeline(numbers[0])
+        times[ADAPTIVE].extend(pipeline(number) for number in numbers)
+
     def theirs(name: str) -> Callable[[list[int], int], None]:
         def run(numbers: list[int], _: int) -> None:
             ask(name, numbers[0])
@@ -123,7 +139,7 @@ def _take_turns(
 
         return run
 
-    takers: list[Callable[[list[int], int], None]] = [ours, *map(theirs, THEIRS)]
+    takers: list[Callable[[list[int], int], None]] = [ours, ours_adaptive, *map(theirs, THEIRS)]
     for turn in range(rounds):
         numbers = [(turn * _PAIRS_A_TURN + n) % len(pairs) for n in range(_PAIRS_A_TURN)]
         for n in range(len(takers)):
