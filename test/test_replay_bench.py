@@ -113,6 +113,9 @@ class TestNodeFigures:
         assert "lost 5 (before the node 3, in it 2)" in table
 
 
+FIXED, ADAPTIVE = Settings({"policy.name": "fixed_640"}), Settings({"policy.name": "cascade"})
+
+
 class TestTurns:
     def test_all_run_on_the_same_pairs_equally_often(self, monkeypatch):
         monkeypatch.setattr(cpu, "_REST_S", 0.0)
@@ -122,8 +125,9 @@ class TestTurns:
             asked.append((name, number))
             return float(number)
 
-        detector = StereoDetector(StandInEngine(0.0, 1), Settings({"policy.name": "fixed_640"}))
-        times = cpu._take_turns(detector, [(frame(n), frame(n)) for n in range(6)], ask, rounds=3)
+        detector = StereoDetector(StandInEngine(0.0, 1), FIXED)
+        pairs = [(frame(n), frame(n)) for n in range(6)]
+        times = cpu._take_turns(detector, FIXED, ADAPTIVE, pairs, ask, rounds=3)
         assert {name: len(values) for name, values in times.items()} == dict.fromkeys(times, 12)
         for name in cpu.THEIRS:
             numbers = [number for asked_name, number in asked if asked_name == name]
@@ -134,12 +138,14 @@ class TestTurns:
     def test_everyone_begins_in_turn(self, monkeypatch):
         monkeypatch.setattr(cpu, "_REST_S", 0.0)
         asked = []
-        detector = StereoDetector(StandInEngine(0.0, 1), Settings({"policy.name": "fixed_640"}))
-        monkeypatch.setattr(detector, "detect", lambda *_: asked.append(cpu.PIPELINE))
-        cpu._take_turns(detector, [(frame(), frame())] * 4, lambda name, _: asked.append(name) or 1.0, rounds=4)
+        detector = StereoDetector(StandInEngine(0.0, 1), FIXED)
+        names = {"fixed_640": cpu.PIPELINE, "cascade": cpu.ADAPTIVE}
+        monkeypatch.setattr(detector, "detect", lambda *_: asked.append(names[detector.settings["policy.name"]]))
+        pairs = [(frame(), frame())] * 4
+        cpu._take_turns(detector, FIXED, ADAPTIVE, pairs, lambda name, _: asked.append(name) or 1.0, rounds=5)
         order = [name for n, name in enumerate(asked) if n == 0 or asked[n - 1] != name]
-        firsts = {order[n] for n in range(0, len(order), 4)}
-        assert firsts == {cpu.PIPELINE, *cpu.THEIRS}
+        firsts = {order[n] for n in range(0, len(order), 5)}
+        assert firsts == {cpu.PIPELINE, cpu.ADAPTIVE, *cpu.THEIRS}
 
     def test_a_worker_that_fails_is_quoted(self, tmp_path):
         plan = cpu.CpuPlan(tmp_path, {}, Path(sys.executable), tmp_path / "no.pt", tmp_path, 1, 1)

@@ -35,6 +35,7 @@ from visualization_msgs.msg import MarkerArray
 
 # Only a bound on how long a broken node holds up the tests; nothing is asserted about time.
 PATIENCE_S = 30.0
+RESEND_S = 3.0
 
 SIZE = (1280, 720)
 FOCAL, BASELINE = 700.0, 0.12
@@ -228,11 +229,23 @@ class Rig:
             f"{s.name}: {s.message} {values_of(s)}" for m in self.received["/diagnostics"][-1:] for s in m.status
         )
 
-    def call(self, service: str, kind: Any, request: Any = None) -> Any:
-        """The response of a service of the node."""
-        future = self._begin(service, kind, request)
-        until(future.done, f"an answer of service {service}")
-        return future.result()
+    def call(self, service: str, kind: Any, request: Any = None, once: bool = False) -> Any:
+        """The response of a service of the node.
+
+        A service can be there before it knows its new client; its answer is then lost, so the request is sent again
+        every few seconds, unless it may be sent only `once`.
+        """
+        futures = [self._begin(service, kind, request)]
+        resend_at = time.monotonic() + RESEND_S
+
+        def answered() -> Any:
+            nonlocal resend_at
+            if not once and time.monotonic() > resend_at:
+                futures.append(self._begin(service, kind, request))
+                resend_at = time.monotonic() + RESEND_S
+            return next((future for future in futures if future.done()), None)
+
+        return until(answered, f"an answer of service {service}").result()
 
     def _begin(self, service: str, kind: Any, request: Any = None) -> Any:
         if service not in self._clients:
@@ -257,7 +270,8 @@ class Rig:
     def transition(self, name: str) -> bool:
         """Whether a lifecycle transition succeeded. name: as in lifecycle_msgs/Transition."""
         number = getattr(Transition, f"TRANSITION_{name.upper()}")
-        return self.call("change_state", ChangeState, ChangeState.Request(transition=Transition(id=number))).success
+        request = ChangeState.Request(transition=Transition(id=number))
+        return self.call("change_state", ChangeState, request, once=True).success
 
     def state(self) -> str:
         return self.call("get_state", GetState).current_state.label
@@ -266,7 +280,7 @@ class Rig:
         return self.call("enable", SetBool, SetBool.Request(data=on))
 
     def reload(self) -> Any:
-        return self.call("reload", Trigger)
+        return self.call("reload", Trigger, once=True)
 
     def begin_reload(self) -> Any:
         """The future of a reload."""
