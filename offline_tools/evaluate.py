@@ -14,7 +14,7 @@ import numpy as np
 
 from cone_detector.detections import Detections
 from cone_detector.detector import StereoDetector
-from cone_detector.engine.manifest import Evaluation, Manifest, read_manifest, write_manifest
+from cone_detector.engine.manifest import Evaluation, Manifest, ManifestError, read_manifest, write_manifest
 from cone_detector.frames import Frame
 from cone_detector.letterbox import Letterbox
 from cone_detector.settings import Settings
@@ -96,9 +96,14 @@ def evaluate(
 
     split: "test" is the final evaluation: recorded in the ledger, refused a second time unless `force`.
     progress: called with images done and images in all.
-    Raises LedgerError, DatasetError, ManifestError or EngineError.
+    Raises LedgerError, DatasetError, ManifestError (also for a pass that sees a strip only) or EngineError.
     """
     manifest = read_manifest(manifest_path)
+    if manifest.strip:
+        raise ManifestError(
+            f"{manifest_path}: pass '{manifest.name}' sees a strip of the canvas and finds few cones alone: "
+            "`cone-tools policies` measures it within its policy"
+        )
     purpose = Purpose.FINAL_TEST if split == "test" else Purpose.VALIDATE
     samples = guard.open(read_dataset(source.path), split, purpose)
     if not samples:

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from cone_detector.engine.manifest import read_manifest
 from offline_tools.commands.options import add_source, guard_of, source_of
 from offline_tools.curves import draw_curves
 from offline_tools.evaluate import Result, evaluate, write_evaluation, write_records
@@ -43,6 +44,10 @@ def run(args: argparse.Namespace) -> int:
     results = []
     with Progress(console=console, transient=True) as progress:
         for path in args.manifests:
+            # engines/*.json names them too; a policy is what makes sense of them.
+            if len(args.manifests) > 1 and read_manifest(path).strip:
+                console.print(f"{path.stem}: sees a strip of the canvas only, left to `cone-tools policies`")
+                continue
             task = progress.add_task(path.stem)
 
             def show(done: int, total: int, task=task) -> None:  # type: ignore[no-untyped-def]
@@ -56,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
                 write_records(args.json, [(result, args.shipped)])
             if args.curves:
                 draw_curves(result, args.curves)
-    console.print(_table(results))
+    if results:
+        console.print(_table(results))
     return 0
 
 

@@ -2,13 +2,14 @@
 """Figures come from the car's own path: letterbox, engine, NMS, mapping back. A perfect engine scores one on it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from networks import oracle
 from pictures import write_yolo
 
-from cone_detector.engine.manifest import read_manifest
+from cone_detector.engine.manifest import ManifestError, read_manifest, write_manifest
 from offline_tools.datasets import read_dataset
 from offline_tools.datasets.guard import SplitGuard, TestLeakError, register
 from offline_tools.datasets.prepare import Source
@@ -104,3 +105,11 @@ def test_figures_are_noted_in_the_manifest_and_the_report(world):
     (entry,) = json.loads(report.read_text())["models"]
     assert entry["shipped"], "a new figure of the same file and split replaces the old one"
     assert {"name", "precision", "resolution", "split", "map50", "map50_95", "recall", "per_class"} <= set(entry)
+
+
+def test_a_pass_that_sees_a_strip_only_is_not_evaluated_alone(world):
+    source, guard, folder = world
+    path = oracle(folder, contract_rows())
+    write_manifest(path, replace(read_manifest(path), name="band", strip=80))
+    with pytest.raises(ManifestError, match="cone-tools policies"):
+        evaluate(path, source, "val", guard)
