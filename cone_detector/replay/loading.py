@@ -24,7 +24,9 @@ def load_detector(bag: StereoBag, settings: Settings) -> tuple[StereoDetector, s
     choice = choose_for(settings, shared("engines"), PASSES)
     engine = load(choice, slots_needed(settings["queue.depth"]), settings["engine.threads"])
     detector = StereoDetector(engine, settings)
-    notes = [f"engine: {choice.reason}"]
+    # Figures are kept and shown to others: where the engines lie on this machine is nobody's business there.
+    folder = choice.candidate.paths[0].parent
+    notes = [f"engine: {choice.reason.replace(str(folder), folder.name)}"]
     try:
         calibration = calibration_of(bag, settings["stereo.rectify"])
     except CalibrationError as error:
