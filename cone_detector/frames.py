@@ -87,6 +87,18 @@ def view_image(
     return Frame(pixels, to_bgr)
 
 
+def view_message(message: Any) -> Frame:
+    """Views a sensor_msgs/Image, or whatever has its fields. Raises FrameError as `view_image`."""
+    return view_image(
+        message.data,
+        width=message.width,
+        height=message.height,
+        encoding=message.encoding,
+        step=message.step,
+        is_bigendian=bool(message.is_bigendian),
+    )
+
+
 def decode_image(data: Any, format: str = "") -> Frame:
     """Decodes a JPEG or PNG image (sensor_msgs/CompressedImage) to BGR.
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.typesys import Stores, get_typestore
 
-from cone_detector.frames import Frame, decode_image, split_side_by_side, view_image
+from cone_detector.frames import Frame, decode_image, split_side_by_side, view_message
 from cone_detector.pairing import LEFT, RIGHT, Pairer
 from cone_detector.replay.bag_topics import COMPRESSED, IMAGE, INFO, BagError, StereoTopics, choose_topics
 
@@ -43,14 +43,7 @@ class BagImage:
         message = self.message
         if self.compressed:
             return decode_image(message.data, message.format)
-        return view_image(
-            message.data,
-            width=message.width,
-            height=message.height,
-            encoding=message.encoding,
-            step=message.step,
-            is_bigendian=bool(message.is_bigendian),
-        )
+        return view_message(message)
 
     def frames(self) -> tuple[Frame, ...]:
         """One frame for each of `sides`. Raises FrameError where the image cannot be used."""

@@ -13,7 +13,7 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from cone_detector.frames import Frame, FrameError, decode_image, split_side_by_side, view_image
+from cone_detector.frames import Frame, FrameError, decode_image, split_side_by_side, view_message
 from cone_detector.ros.qos import QUIET_SUBSCRIPTION, Wanted, find_misfits, image_qos, image_topics
 from cone_detector.ros.statistics import StreamWatch
 from cone_detector.ros.worker import Worker
@@ -123,14 +123,7 @@ class Inputs:
     def _frame(self, message: Image | CompressedImage) -> Frame:
         if isinstance(message, CompressedImage):
             return decode_image(message.data, message.format)
-        return view_image(
-            message.data,
-            width=message.width,
-            height=message.height,
-            encoding=message.encoding,
-            step=message.step,
-            is_bigendian=bool(message.is_bigendian),
-        )
+        return view_message(message)
 
 
 def _stamp_ns(message: Image | CompressedImage) -> int:
