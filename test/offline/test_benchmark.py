@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from doubles import MANIFEST_320, MANIFEST_640
 from fake_gpu import NAME, Code, FakeGpu, install, plan
+from small_network import save
 
 from cone_detector.replay.bag_writer import write_bag
 from cone_detector.replay.calibration_file import rectified_rig
@@ -57,6 +59,10 @@ def test_each_plan_gets_its_figures_and_others_stay(gpu: FakeGpu, tmp_path: Path
     assert first["gpu_growth_kb"] == 0
     assert first["naive_ms_p50"] is None
     assert all(first[name] > 0 for name in first if name.endswith(("_p50", "_p99")) and not name.startswith("naive"))
+    # The fake's clock counts what happens on the stream: between begin and end of a run, one step an enqueue.
+    assert first["limit_enqueue_ms"] == pytest.approx(1, abs=0.1)
+    assert first["graph_gain"] == pytest.approx(first["enqueue_ms_p50"] / first["host_rows_ms_p50"], abs=1e-2)
+    assert found["machine"]["uploads"]["page_locked_gb_s"] > 0
     assert (tmp_path / "gpu.png").stat().st_size > 10_000
 
 
@@ -75,3 +81,36 @@ def test_a_recording_without_calibration_is_refused(
     write_bag(tmp_path / "bag", iter(pairs), rate_hz=30.0)  # type: ignore[arg-type]
     assert run(plan(tmp_path, MANIFEST_640), "--bag", tmp_path / "bag") == 1
     assert "no CameraInfo" in capsys.readouterr().out
+
+
+def test_what_was_measured_becomes_a_table_without_a_gpu(
+    gpu: FakeGpu, tmp_path: Path, bag: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report, table = tmp_path / "gpu.json", tmp_path / "gpu.md"
+    assert run(plan(tmp_path, MANIFEST_640), "--bag", bag, "--output", report) == 0
+    gpu.fail["cudaGetDeviceCount"] = Code.cudaErrorNoDevice
+    assert run("--output", report, "--table", table) == 0
+    lines = table.read_text().splitlines()
+    assert lines[0] == f"# TensorRT on {NAME}"
+    assert lines[-1].startswith("| table 640 fp16 |")
+    assert lines[-1].count("|") == lines[-3].count("|")
+    assert run("--table", table) == 1
+
+
+def test_rows_are_compared_with_the_float_onnx(gpu: FakeGpu, tmp_path: Path, bag: Path) -> None:
+    save(tmp_path)
+    report = tmp_path / "gpu.json"
+    plans = tmp_path / "plans"
+    plans.mkdir()
+    of_small = replace(MANIFEST_640, model="small")
+    assert run(plan(plans, of_small), "--bag", bag, "--output", report, "--engines", tmp_path) == 0
+    (first,) = json.loads(report.read_text())["engines"]
+    assert first["rows"]["images"] == 6
+    assert 0 <= first["rows"]["within_limits"] <= first["rows"]["found"] <= 1
+
+
+def test_without_the_float_onnx_rows_cannot_be_compared(
+    gpu: FakeGpu, tmp_path: Path, bag: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(plan(tmp_path, MANIFEST_640), "--bag", bag, "--engines", tmp_path) == 1
+    assert "no float ONNX of table 640" in capsys.readouterr().out

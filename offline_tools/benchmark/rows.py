@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+"""How a plan's rows compare with those of its float ONNX under OpenVINO, on real frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cone_detector.engine.manifest import Manifest, ManifestError, read_manifest
+from cone_detector.engine.openvino import OpenVinoEngine
+from cone_detector.engine.tensorrt import TensorRtEngine
+from offline_tools.build.frames import read_canvases
+from offline_tools.build.verify import BOX_LIMIT_PX, SCORE_LIMIT, compare, run_rows
+
+
+@dataclass(frozen=True)
+class RowFigures:
+    """Over the reference's rows of a score that matters; see `offline_tools.build.verify.Agreement`.
+
+    images: compared. found: share of the rows that have a partner. within_limits: share whose partner lies within 2 px
+    and 0.02 in score. The percentiles are of the partners.
+    """
+
+    images: int
+    rows: int
+    found: float
+    within_limits: float
+    box_px_p50: float
+    box_px_p99: float
+    score_p50: float
+    score_p99: float
+    limits: str = f"{BOX_LIMIT_PX:g} px, {SCORE_LIMIT:g}"
+
+
+def measure_rows(manifest_path: Path, engines: Path, images: Path, pairs: int) -> RowFigures:
+    """Compares a plan with the float ONNX in folder `engines`.
+
+    images: folder or recording, of which up to `pairs` pairs are used. Raises ManifestError where there is no float
+    ONNX, EngineError, FramesError or BagError.
+    """
+    manifest = read_manifest(manifest_path)
+    frames = read_canvases(images, manifest.canvas, pairs)
+    found = []
+    for engine in (
+        OpenVinoEngine([_float_of(manifest, engines)], slots=1),
+        TensorRtEngine([manifest_path], slots=1),
+    ):
+        found.append(run_rows(engine, manifest.name, frames))
+        engine.close()
+    agreement = compare(*found)
+
+    def share(values: np.ndarray, which: float) -> float:  # type: ignore[type-arg]
+        return round(float(np.percentile(values, which)), 4) if len(values) else 0.0
+
+    return RowFigures(
+        agreement.frames,
+        agreement.rows,
+        round(agreement.found, 4),
+        round(agreement.within_limits, 4),
+        share(agreement.box_px, 50),
+        share(agreement.box_px, 99),
+        share(agreement.score, 50),
+        share(agreement.score, 99),
+    )
+
+
+def _float_of(manifest: Manifest, engines: Path) -> Path:
+    for path in sorted(engines.glob("*.json")):
+        found = read_manifest(path)
+        same = (found.model, found.name, found.canvas) == (manifest.model, manifest.name, manifest.canvas)
+        if same and found.runtime.name == "onnx" and not found.qdq:
+            return path
+    raise ManifestError(f"no float ONNX of {manifest.model} {manifest.name} in {engines}: it is the reference")
