@@ -22,10 +22,11 @@ from cone_detector.engine.manifest import ManifestError, read_manifest
 from cone_detector.paths import shared
 from cone_detector.replay.bag_topics import BagError
 from cone_detector.stereo.calibration import CalibrationError
+from offline_tools.benchmark.few_sms import measure_few_sms
 from offline_tools.benchmark.figures import EngineFigures, Pair, measure, read_pairs
 from offline_tools.benchmark.naive import measure_naive
 from offline_tools.benchmark.plot import plot_report
-from offline_tools.benchmark.report import write_report, write_table
+from offline_tools.benchmark.report import write_few_sms, write_report, write_table
 from offline_tools.benchmark.rows import measure_rows
 from offline_tools.benchmark.timing import percentile
 from offline_tools.build.frames import FramesError
@@ -45,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--engines", type=Path, help="folder of the float ONNX files, to compare each plan's rows with")
     parser.add_argument("--images", type=Path, help="images or recording for that (default: the recording of --bag)")
+    parser.add_argument(
+        "--sms", type=int, nargs="+", metavar="COUNT", help="measure on so many multiprocessors, and nothing else"
+    )
     parser.add_argument("--output", type=Path, help="JSON file to add to, as docs/benchmarks/h200.json")
     parser.add_argument("--table", type=Path, help="Markdown to write of all that the JSON file then holds")
     parser.add_argument("--plot", type=Path, help="PNG to draw of it")
@@ -57,7 +61,12 @@ def run(args: argparse.Namespace) -> int:
         console.print("[red]nothing to do: name manifests to measure, or an --output that holds figures to show")
         return 1
     try:
-        if args.manifests:
+        if args.manifests and args.sms:
+            parts = [one for path in args.manifests for one in measure_few_sms(path, args.sms)]
+            console.print(*parts, sep="\n")
+            if args.output:
+                write_few_sms(args.output, parts)
+        elif args.manifests:
             figures = _measure(args, console)
             if args.output:
                 write_report(args.output, figures)

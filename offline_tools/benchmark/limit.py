@@ -37,12 +37,12 @@ class UploadRates:
     pageable_gb_s: float
 
 
-def measure_limit(manifest_path: Path, pairs: int) -> Limit:
-    """Raises ManifestError or EngineError where the plan does not run here."""
+def measure_limit(manifest_path: Path, pairs: int, on: cuda.Stream | None = None) -> Limit:
+    """on: the stream to use, one of its own by default. Raises ManifestError or EngineError where it cannot run."""
     manifest = read_manifest(manifest_path)
     file = check_file(manifest_path, manifest)
     width, height = manifest.input_size
-    stream, begin, end = cuda.Stream(), cuda.Event(), cuda.Event()
+    stream, begin, end = on or cuda.Stream(), cuda.Event(), cuda.Event()
     memory = [cuda.DeviceMemory(2 * height * width * 3), cuda.DeviceMemory(2 * ROWS * 6 * 4)]
     plan = Plan(file, manifest, memory[0], memory[1], np.zeros((2, ROWS, 6), np.float32))
     try:
@@ -64,7 +64,9 @@ def measure_limit(manifest_path: Path, pairs: int) -> Limit:
         graph.close()
     finally:
         plan.close()
-        _free(*memory, begin, end, stream)
+        _free(*memory, begin, end)
+        if on is None:
+            stream.close()
     return Limit(times["enqueue"], times["graph"])
 
 

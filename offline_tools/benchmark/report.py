@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from cone_detector.engine import cuda
+from offline_tools.benchmark.few_sms import FewSms
 from offline_tools.benchmark.figures import EngineFigures
 from offline_tools.benchmark.limit import measure_uploads
 
@@ -32,10 +33,16 @@ def write_report(file: Path, figures: Sequence[EngineFigures]) -> None:
     keys = [_key(one) for one in new]
     kept = [one for one in found.get("engines", []) if _key(one) not in keys]
     content = {**found, "machine": _machine(), "engines": kept + new}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(file.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(temporary, file)
+    _write(file, content)
+
+
+def write_few_sms(file: Path, figures: Sequence[FewSms]) -> None:
+    """Adds times on parts of the GPU to a report; those of the same plan are replaced."""
+    found = json.loads(file.read_text()) if file.exists() else {}
+    new = [asdict(one) for one in figures]
+    keys = [_key(one) for one in new]
+    kept = [one for one in found.get("few_sms", []) if _key(one) not in keys]
+    _write(file, {"machine": _machine(), **found, "few_sms": kept + new})
 
 
 def write_table(report: Path, table: Path) -> None:
@@ -75,6 +82,13 @@ def write_table(report: Path, table: Path) -> None:
     ]
     table.parent.mkdir(parents=True, exist_ok=True)
     table.write_text("\n".join(lines) + "\n")
+
+
+def _write(file: Path, content: Record) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(file.name + ".tmp")
+    temporary.write_text(json.dumps(content, indent=1) + "\n")
+    os.replace(temporary, file)
 
 
 def _rows(rows: Record | None) -> str:

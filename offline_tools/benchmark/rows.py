@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cone_detector.engine.manifest import Manifest, ManifestError, read_manifest
 from cone_detector.engine.openvino import OpenVinoEngine
@@ -51,7 +52,7 @@ def measure_rows(manifest_path: Path, engines: Path, images: Path, pairs: int) -
         engine.close()
     agreement = compare(*found)
 
-    def share(values: np.ndarray, which: float) -> float:  # type: ignore[type-arg]
+    def share(values: NDArray[np.float32], which: float) -> float:
         return round(float(np.percentile(values, which)), 4) if len(values) else 0.0
 
     return RowFigures(
