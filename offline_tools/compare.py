@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from offline_tools.train import TrainError
-
-_MAP50, _MAP50_95 = "metrics/mAP50(B)", "metrics/mAP50-95(B)"
+from offline_tools.results import MAP50, MAP50_95, best_epoch, read_epochs
+from offline_tools.train_config import TrainError
 
 
 @dataclass(frozen=True)
@@ -37,16 +35,15 @@ def read_run(record: Path) -> TrainingRun:
     name = record.stem if record.stem != "stage" else f"{record.parent.parent.name} {record.parent.name}"
     try:
         stage = json.loads(record.read_text())
-        with table.open() as file:
-            rows = [{key.strip(): float(value) for key, value in row.items()} for row in csv.DictReader(file)]
-        best = max(rows, key=lambda row: row[_MAP50_95])
+        rows = read_epochs(table)
+        best = best_epoch(rows)
         return TrainingRun(
             name,
             len(rows),
             int(best["epoch"]),
             stage["seconds"] / 60,
-            best[_MAP50],
-            best[_MAP50_95],
+            best[MAP50],
+            best[MAP50_95],
             int(stage["settings"]["imgsz"]),
             stage["device"],
         )

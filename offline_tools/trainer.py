@@ -15,6 +15,7 @@ from ultralytics.data.dataset import YOLODataset
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import colorstr
 
+from offline_tools import backbones, split_blocks
 from offline_tools.augment import camera_effects
 
 # Frames of one shared source were stretched to squares from cameras of more than one aspect.
@@ -62,7 +63,19 @@ class ConeDataset(YOLODataset):
 
 
 class ConeTrainer(DetectionTrainer):
-    """DetectionTrainer on ConeDataset; validation frames stay as they are."""
+    """DetectionTrainer on ConeDataset; validation frames stay as they are.
+
+    Takes networks that no YAML of ultralytics describes: those with a RegNet backbone, and pruned ones.
+    """
+
+    def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
+        """The network to train: rebuilt from `cfg`, with `weights` where they are given."""
+        if weights is not None and split_blocks.is_pruned(weights):
+            # Its channels are in the weights alone.
+            return weights.requires_grad_(True)
+        if isinstance(cfg, dict):
+            backbones.register(cfg)
+        return super().get_model(cfg, weights, verbose)
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
         if mode != "train":
