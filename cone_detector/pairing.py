@@ -186,5 +186,10 @@ def slots_needed(depth: int, halves: int = 4) -> int:
     return depth + halves + 3
 
 
+def images_held(depth: int, halves: int = 4) -> int:
+    """Images that a Pairer and its consumer keep at most: unpaired ones, and pairs waiting, written and in work."""
+    return halves + 2 * (depth + 2)
+
+
 def _stamp_of_half(slot: Slot) -> int:
     return slot.stamp_ns[LEFT] if slot.filled[LEFT] else slot.stamp_ns[RIGHT]

@@ -31,3 +31,29 @@ def test_tuned_buffers_are_not_page_faulted_again():
     # A buffer is 675 pages.
     assert faults["tuned"] < 675
     assert faults["tuned"] <= faults["plain"]
+
+
+PILE_UP = """
+import sys
+from pathlib import Path
+from cone_detector.ros.malloc import keep_large_buffers, reserve
+size = 2_764_800
+assert keep_large_buffers()
+if sys.argv[1] == "reserved":
+    reserve(12 * size)
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+before = resident()
+buffers = [bytearray(b"\\1") * size for _ in range(10)]
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
+def test_a_pile_up_of_images_takes_reserved_memory():
+    grown = {
+        how: int(subprocess.run([sys.executable, "-c", PILE_UP, how], capture_output=True, check=True).stdout)
+        for how in ("plain", "reserved")
+    }
+    assert grown["plain"] > 9 * 675
+    assert grown["reserved"] < 675

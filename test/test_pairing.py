@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cone_detector.pairing import LEFT, RIGHT, Pairer, slots_needed
+from cone_detector.pairing import LEFT, RIGHT, Pairer, images_held, slots_needed
 
 MS = 1_000_000
 L, R = LEFT, RIGHT
@@ -114,6 +114,8 @@ def test_slots_are_neither_lost_nor_shared(events):
     assert counts.paired == taken + pairs + counts.dropped
     assert sum(counts.received) == 2 * counts.paired + sum(counts.unpaired) + len(halves)
     assert len(waiting) <= slots_needed(2)
+    # One pair may be in work beside these, and one image of each camera on its way in.
+    assert sum(slot.filled[L] + slot.filled[R] for slot in waiting) <= images_held(2) - 4
 
 
 def test_a_retired_pairer_lets_its_consumer_go_at_once():

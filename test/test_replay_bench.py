@@ -90,7 +90,10 @@ class TestNodeFigures:
             "faults": {},
         }
         told = {"sent": 6005, "late": 0, "publish_ms_p50": 1.0}
-        memory = [(float(s), 100.0 if s < 540 else 104.0) for s in range(600)]
+        memory = [
+            (float(s), {"rss": 100.0 if s < 540 else 104.0, "rss_anon": 60.0, "rss_shmem": 30.0 + (s >= 540)})
+            for s in range(600)
+        ]
         return summarize_node(measured, told, memory, {"cones": 6000})
 
     def test_losses_are_told_apart(self, figures):
@@ -103,6 +106,11 @@ class TestNodeFigures:
         assert (figures["age_p99_ms_first_minute"], figures["age_p99_ms_last_minute"]) == (5.0, 7.0)
         assert figures["rss_mb_first_minute"] == 100.0
         assert figures["rss_mb_last_minute"] == pytest.approx(104, abs=0.1)
+        assert figures["rss_anon_mb_first_minute"] == figures["rss_anon_mb_last_minute"] == 60.0
+        assert (figures["rss_shmem_mb_first_minute"], figures["rss_shmem_mb_last_minute"]) == (
+            30.0,
+            pytest.approx(31, abs=0.1),
+        )
 
     def test_the_table_holds_the_shares(self, figures, tmp_path):
         settings = {"rate_hz": 60.0, "engine_latency_ms": 1.0, "queue_depth": 3}

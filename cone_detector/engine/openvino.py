@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cone_detector.engine.contract import INPUT_NAME, OUTPUT_NAME, ROWS, EngineError, PassTimes
 from cone_detector.engine.manifest import Manifest, ManifestError, check_file, read_manifest
+from cone_detector.letterbox import PADDING_VALUE
 
 
 class OpenVinoEngine:
@@ -33,7 +34,7 @@ class OpenVinoEngine:
         (canvas,) = {manifest.canvas for _, manifest in loaded}
         width, height = canvas
         self.slots: tuple[NDArray[np.uint8], ...] = tuple(
-            np.zeros((2, height, width, 3), np.uint8) for _ in range(slots)
+            np.full((2, height, width, 3), PADDING_VALUE, np.uint8) for _ in range(slots)
         )
         self.times = PassTimes()
         self.notes: tuple[str, ...] = ()

@@ -23,7 +23,10 @@ from cone_detector.replay.processes import Child, ReplayError, ros_environment, 
 from cone_detector.replay.report import write_json
 
 _MINUTE = 60.0
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+# Of /proc/PID/status: all of the process's memory, what is its own, and what it shares with the camera.
+_MEMORY = {"rss": "VmRSS", "rss_anon": "RssAnon", "rss_shmem": "RssShmem"}
+# Seconds, and megabytes by the names of `_MEMORY`.
+MemoryLog = list[tuple[float, dict[str, float]]]
 
 
 def bench_node(
@@ -80,12 +83,15 @@ def bench_node(
 
 
 def summarize_node(
-    measured: Mapping[str, Any], told: Mapping[str, Any], memory: list[tuple[float, float]], arrived: Mapping[str, int]
+    measured: Mapping[str, Any], told: Mapping[str, Any], memory: MemoryLog, arrived: Mapping[str, int]
 ) -> dict[str, Any]:
     """Figures of a run.
 
-    measured: what `MeasuredNode.figures` gave. told: the player's counts. memory: seconds and megabytes of the node.
+    measured: what `MeasuredNode.figures` gave. told: the player's counts. memory: of the node.
     arrived: messages at the listener, by topic.
+
+    rss holds rss_anon, the node's own memory; rss_shmem, what it has read of the camera's shared memory (up to the
+    segment of the profile, as far as the camera has ever needed it) and its own segment; and files.
     """
     at = np.array(measured["seconds"]) - measured["seconds"][0]
     age, total = np.array(measured["age_ms"]), np.array(measured["total_ms"])
@@ -93,9 +99,11 @@ def summarize_node(
     window = min(_MINUTE, seconds / 2)
     first, last = at <= window, at >= seconds - window
     pairing, answered = measured["pairing"], len(age)
-    rss = np.array(memory)
-    rss_first = rss[rss[:, 0] <= rss[0, 0] + window, 1].mean()
-    rss_last = rss[rss[:, 0] >= rss[-1, 0] - window, 1].mean()
+    begin, end = memory[0][0], memory[-1][0]
+    minutes = {
+        "first": [megabytes for when, megabytes in memory if when <= begin + window],
+        "last": [megabytes for when, megabytes in memory if when >= end - window],
+    }
     return {
         "seconds": round(seconds, 1),
         "pairs_sent": told["sent"],
@@ -114,8 +122,11 @@ def summarize_node(
         "age_p99_ms_last_minute": round(float(np.percentile(age[last], 99)), 3),
         "total_ms_p50": round(float(np.percentile(total, 50)), 3),
         "total_ms_p99": round(float(np.percentile(total, 99)), 3),
-        "rss_mb_first_minute": round(float(rss_first), 2),
-        "rss_mb_last_minute": round(float(rss_last), 2),
+        **{
+            f"{kind}_mb_{which}_minute": round(float(np.mean([megabytes[kind] for megabytes in minute])), 2)
+            for kind in _MEMORY
+            for which, minute in minutes.items()
+        },
         **cpu_shares(measured["cpu_first_ns"], measured["cpu_last_ns"], seconds),
         "faults": measured["faults"],
     }
@@ -169,7 +180,9 @@ def write_node_figures(figures: Mapping[str, Any], path: Path) -> Path:
         f"{figures['lost_before_the_node']}, in it {figures['lost_in_the_node']}). "
         f"Age p50 {figures['age_ms_p50']:.2f} ms; p99 {figures['age_p99_ms_first_minute']:.2f} ms in the first minute, "
         f"{figures['age_p99_ms_last_minute']:.2f} ms in the last. Memory {figures['rss_mb_first_minute']:.1f} MB, then "
-        f"{figures['rss_mb_last_minute']:.1f} MB.",
+        f"{figures['rss_mb_last_minute']:.1f} MB; the node's own part of it "
+        f"{figures['rss_anon_mb_first_minute']:.1f} MB, then {figures['rss_anon_mb_last_minute']:.1f} MB, "
+        "the rest shared with the camera or files.",
         "",
         "The CPU clocks of the node's threads are read wherever rclpy calls our code and our code calls rclpy; the "
         "rest of the process's time is the middleware's.",
@@ -179,16 +192,22 @@ def write_node_figures(figures: Mapping[str, Any], path: Path) -> Path:
     return table
 
 
-def _watch_memory(node: Child, player: Child) -> list[tuple[float, float]]:
+def _resident_mb(pid: int) -> dict[str, float]:
+    """Resident megabytes of a process, by `_MEMORY`; see proc(5)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    fields = dict(line.split(":", 1) for line in lines)
+    return {name: int(fields[field].split()[0]) * 1024 / 1e6 for name, field in _MEMORY.items()}
+
+
+def _watch_memory(node: Child, player: Child) -> MemoryLog:
     """Seconds and resident megabytes of the node, once a second, until the player ends."""
-    memory: list[tuple[float, float]] = []
+    memory: MemoryLog = []
     while player.running:
         node.check()
         if not node.running:
             raise ReplayError(f"the node ended; {node.log} says:\n{node.last_words()}")
         if "ready" in player.events():
-            pages = int(Path(f"/proc/{node.pid}/statm").read_text().split()[1])
-            memory.append((time.monotonic(), pages * _PAGE / 1e6))
+            memory.append((time.monotonic(), _resident_mb(node.pid)))
         time.sleep(1.0)
     player.check()
     return memory

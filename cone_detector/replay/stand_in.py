@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cone_detector.classes import CLASS_NAMES
 from cone_detector.engine.contract import ROWS, PassTimes
 from cone_detector.engine.manifest import Manifest, Runtime
+from cone_detector.letterbox import PADDING_VALUE
 
 CANVAS = (640, 384)
 
@@ -33,7 +34,7 @@ class StandInEngine:
         }
         width, height = CANVAS
         self.slots: tuple[NDArray[np.uint8], ...] = tuple(
-            np.zeros((2, height, width, 3), np.uint8) for _ in range(slots)
+            np.full((2, height, width, 3), PADDING_VALUE, np.uint8) for _ in range(slots)
         )
         self.close_ups: Mapping[str, NDArray[np.uint8]] = {}
         self.times = PassTimes(compute_ms=latency_ms)

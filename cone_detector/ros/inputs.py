@@ -14,6 +14,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from cone_detector.frames import Frame, FrameError, decode_image, split_side_by_side, view_message
+from cone_detector.pairing import images_held
+from cone_detector.ros.malloc import reserve
 from cone_detector.ros.qos import QUIET_SUBSCRIPTION, Wanted, find_misfits, image_qos, image_topics
 from cone_detector.ros.statistics import StreamWatch
 from cone_detector.ros.worker import Worker
@@ -51,6 +53,9 @@ class Inputs:
         names = [settings[f"topics.{topic}"] for topic in self._topics]
         self.streams = {name: StreamWatch() for name in names}
         self.enabled = True
+        # At most: in the pipeline, in the middleware's histories, and one that rclpy converts.
+        self._images = images_held(settings["queue.depth"]) + len(names) * (self._qos.depth + 1) + 1
+        self._reserved = 0
 
     def open(self) -> None:
         """Subscribes."""
@@ -100,13 +105,22 @@ class Inputs:
         ]
 
     def _take(self, side: int, stream: StreamWatch, message: Image | CompressedImage) -> None:
-        stream.note(_stamp_ns(message), len(message.data))
+        size = len(message.data)
+        stream.note(_stamp_ns(message), size)
+        if size > self._reserved:
+            self._reserve(size)
         if not self.enabled:
             return
         if self._decoders:
             self._decoders[side].put(message)
         else:
             self._hand_on(side, message)
+
+    def _reserve(self, size: int) -> None:
+        """Has the memory for all images that may pile up, of `size` bytes each. Compressed ones vary, and are small."""
+        self._reserved = size
+        if self._kind is Image:
+            reserve(self._images * size)
 
     def _hand_on(self, side: int, message: Image | CompressedImage) -> None:
         begin = perf_counter_ns()
