@@ -8,6 +8,7 @@ stays unconfigured, says so on /diagnostics, and may be configured again. A faul
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -33,6 +34,7 @@ from cone_detector.ros.loading import EngineLoading, Loaded, Loader
 from cone_detector.ros.malloc import keep_large_buffers
 from cone_detector.ros.parameters import NodeParameters
 from cone_detector.ros.qos import QUIET_PUBLISHER, RESULT_QOS
+from cone_detector.ros.recovery import Recovery
 from cone_detector.ros.session import Session, load_engine
 from cone_detector.ros.statistics import Statistics
 from cone_detector.settings import SettingError, Settings
@@ -67,6 +69,7 @@ class ConeDetectorNode(LifecycleNode):
         # A group of its own: while engines load, all other callbacks go on.
         group = MutuallyExclusiveCallbackGroup()
         self.create_service(Trigger, "~/reload", self._on_reload, callback_group=group)
+        self._recovery = Recovery(self.create_guard_condition(self._recover, callback_group=group).trigger)
 
     @property
     def autostart(self) -> bool:
@@ -127,10 +130,11 @@ class ConeDetectorNode(LifecycleNode):
         settings = self._parameters_table.settings
         loaded = self._loading.load(settings, self.context.ok)
         try:
-            self._session = Session(self, settings, self._statistics, loaded)
+            self._session = Session(self, settings, self._statistics, loaded, self._recovery.note)
         except Exception:
             loaded[0].close()
             raise
+        settle_garbage()
         self._log_engine(loaded)
 
     def _current(self) -> Session:
@@ -171,6 +175,17 @@ class ConeDetectorNode(LifecycleNode):
         else:
             response.success, response.message = True, f"{loaded[1]}, on {loaded[0].device}"
         return response
+
+    async def _recover(self) -> None:
+        """Replaces an engine that failed while it served."""
+        session = self._session
+        if session is None:
+            self._recovery.dismiss()
+            return
+        settings = self._parameters_table.settings
+        outcome = await self._recovery.run(settings, self._loading.begin, lambda loaded: self._swap(session, loaded))
+        session.recovery = outcome
+        self.get_logger().error(f"engine: {outcome}")
 
     def _swap(self, session: Session, loaded: Loaded) -> None:
         """Puts a loaded engine to work. Raises SettingError where it cannot be; it is closed then."""
@@ -222,6 +237,7 @@ class ConeDetectorNode(LifecycleNode):
             enabled=session.inputs.enabled,
             engine=session.pipeline.detector.engine,
             choice=session.choice,
+            recovery=session.recovery,
             counts=session.pipeline.counts,
             streams=session.inputs.streams,
             no_cones_reason=session.no_cones_reason,
@@ -232,6 +248,16 @@ class ConeDetectorNode(LifecycleNode):
             missing=session.inputs.missing(),
             profile=str(shared("config") / "fastdds_shm.xml"),
         )
+
+
+def settle_garbage() -> None:
+    """Takes all that lives now out of the garbage collector's rounds.
+
+    A full round over what OpenCV, SciPy and ROS have brought in holds all threads up for 40 to 60 ms: three frames.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def main(args: list[str] | None = None, make_node: Callable[[], ConeDetectorNode] = ConeDetectorNode) -> int:
