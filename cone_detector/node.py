@@ -8,7 +8,6 @@ stays unconfigured, says so on /diagnostics, and may be configured again. A faul
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
@@ -30,6 +29,7 @@ from cone_detector.engine.manifest import ManifestError
 from cone_detector.paths import shared
 from cone_detector.ros.announcer import Announcer
 from cone_detector.ros.diagnostics import Reporter, Snapshot
+from cone_detector.ros.garbage import settle_garbage
 from cone_detector.ros.loading import EngineLoading, Loaded, Loader
 from cone_detector.ros.malloc import keep_large_buffers
 from cone_detector.ros.parameters import NodeParameters
@@ -248,16 +248,6 @@ class ConeDetectorNode(LifecycleNode):
             missing=session.inputs.missing(),
             profile=str(shared("config") / "fastdds_shm.xml"),
         )
-
-
-def settle_garbage() -> None:
-    """Takes all that lives now out of the garbage collector's rounds.
-
-    A full round over what OpenCV, SciPy and ROS have brought in holds all threads up for 40 to 60 ms: three frames.
-    """
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
 
 
 def main(args: list[str] | None = None, make_node: Callable[[], ConeDetectorNode] = ConeDetectorNode) -> int:

@@ -28,6 +28,7 @@ from cone_detector.frames import FrameError
 from cone_detector.replay.bag_topics import BagError, StereoTopics
 from cone_detector.replay.bags import StereoBag
 from cone_detector.replay.stream import DEFAULT_MEMORY, Parcel, Parcels, info_messages, stamp_message
+from cone_detector.ros.garbage import settle_garbage
 from cone_detector.ros.malloc import keep_large_buffers
 
 SIDES = ("left", "right")
@@ -146,6 +147,7 @@ def _run(
         if not player.wait_for_subscribers(options.wait):
             print(f"cone-replay: nobody subscribed to both images in {options.wait:g} s", file=sys.stderr)
             return 1
+        settle_garbage()
         _tell("ready", rate_hz=rate, pairs=parcels.kept, whole=parcels.whole)
         source = parcels.forever()
         if options.pairs:

@@ -4,7 +4,7 @@
 import gc
 import weakref
 
-from cone_detector.node import settle_garbage
+from cone_detector.ros.garbage import settle_garbage
 
 
 class _Cycle:
