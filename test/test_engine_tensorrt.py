@@ -13,6 +13,7 @@ from fake_gpu import NAME, Code, FakeGpu, as_plan, install, plan
 from cone_detector.engine import cuda, trt_api
 from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import Gpu, Manifest, ManifestError, Runtime, write_manifest
+from cone_detector.engine.select import choose
 from cone_detector.engine.tensorrt import TensorRtEngine, obstacle
 
 PASS = ["event", "upload", "event", "enqueue", "event", "download", "event"]
@@ -273,3 +274,15 @@ def test_the_fake_has_nothing_that_tensorrt_has_not(gpu: FakeGpu, plans: list[Pa
     ):
         for name in (name for name in vars(one) if not name.startswith("_")):
             assert hasattr(kind, name), name
+
+
+def test_where_cuda_is_lost_the_cpu_is_chosen_and_why(gpu: FakeGpu, tmp_path: Path) -> None:
+    for manifest in (MANIFEST_320, MANIFEST_640):
+        plan(tmp_path, manifest)
+        write_manifest(tmp_path / f"float-{manifest.name}.json", manifest)
+    assert choose(tmp_path, ("320", "640")).candidate.runtime == "tensorrt"
+    gpu.fail["cudaMemGetInfo"] = Code.cudaErrorIllegalAddress
+    choice = choose(tmp_path, ("320", "640"))
+    assert choice.candidate.runtime == "openvino"
+    assert "cudaErrorIllegalAddress" in choice.reason
+    assert "only a restart brings the GPU back" in choice.reason

@@ -29,6 +29,10 @@ _ADVICE = {
     "cudaErrorInsufficientDriver": "no NVIDIA driver, or one too old for this CUDA: see `nvidia-smi`",
     "cudaErrorInitializationError": "the driver does not start: see `nvidia-smi` and `dmesg`",
     "cudaErrorNoDevice": "no GPU is visible: see `nvidia-smi` and CUDA_VISIBLE_DEVICES",
+    **dict.fromkeys(
+        ("cudaErrorIllegalAddress", "cudaErrorLaunchFailure", "cudaErrorLaunchTimeout", "cudaErrorECCUncorrectable"),
+        "CUDA is lost for this process: only a restart brings the GPU back",
+    ),
     "cudaErrorSystemDriverMismatch": "driver and its libraries differ, as after an update: restart the machine",
 }
 
@@ -82,6 +86,11 @@ def device() -> Device:
     found = call(cudart.cudaGetDeviceProperties, _DEVICE)
     name = found.name.decode() if isinstance(found.name, bytes) else str(found.name)
     return Device(name.strip("\0 "), f"{found.major}.{found.minor}", driver_version())
+
+
+def check() -> None:
+    """Raises CudaError where CUDA no longer works in this process, as after an illegal access on the GPU."""
+    call(runtime().cudaMemGetInfo)
 
 
 def driver_version() -> str:

@@ -221,6 +221,7 @@ def obstacle(manifest: Manifest) -> str | None:
                 f"run `{REBUILD_COMMAND}`"
             )
         device = cuda.device()
+        cuda.check()
     except EngineError as error:
         return str(error)
     built_for = manifest.gpu

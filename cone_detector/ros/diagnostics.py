@@ -28,8 +28,8 @@ class Snapshot:
     """All that a report is made of.
 
     state: of the lifecycle. startup_fault: why the node could not be configured. The rest is known once it is:
-    choice: why this engine. misfits, missing: problems with the publishers of the inputs. profile: the file of the
-    shared-memory profile.
+    choice: why this engine. recovery: what came of an engine that failed. misfits, missing: problems with publishers
+    of inputs. profile: the file of the shared-memory profile.
     """
 
     state: str
@@ -38,6 +38,7 @@ class Snapshot:
     enabled: bool = True
     engine: Engine | None = None
     choice: str = ""
+    recovery: str = ""
     counts: PairingCounts | None = None
     streams: Mapping[str, StreamWatch] = field(default_factory=dict)
     no_cones_reason: str = ""
@@ -151,6 +152,7 @@ def _inference_status(now: Snapshot, engine: Engine, recent: Counts, span: float
         "passes": ", ".join(engine.manifests),
         "device": engine.device,
         "chosen": now.choice,
+        "recovery": now.recovery,
         "notes": "; ".join(engine.notes),
         "frames": now.statistics.frames,
         "rate (Hz)": recent.frames / span,
@@ -167,6 +169,8 @@ def _inference_status(now: Snapshot, engine: Engine, recent: Counts, span: float
     if failed:
         last_fault = now.statistics.faults[next(iter(failed))].last
         return "inference", ERROR, f"{sum(failed.values())} frames failed: {last_fault}", values
+    if now.recovery:
+        return "inference", WARN, now.recovery, values
     return "inference", OK, f"{manifest.model} {manifest.precision} on {engine.device}", values
 
 

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rclpy.lifecycle import LifecycleNode
 
 from cone_detector.detector import StereoDetector, StereoResult
-from cone_detector.engine.contract import Engine
+from cone_detector.engine.contract import Engine, EngineError
 from cone_detector.engine.select import choose_for, load
 from cone_detector.pairing import Slot, slots_needed
 from cone_detector.paths import shared
@@ -37,12 +39,15 @@ class Session:
         settings: Settings,
         statistics: Statistics,
         loaded: Loaded,
+        on_engine_fault: Callable[[EngineError], None],
     ) -> None:
-        """loaded: what `load_engine` returned.
+        """loaded: what `load_engine` returned. on_engine_fault: called in the inference thread.
 
         Raises SettingError where the policy needs a pass that the engine lacks.
         """
         engine, self.choice = loaded
+        self.recovery = ""
+        self._on_engine_fault = on_engine_fault
         self._node = node
         self._settings = settings
         self._statistics = statistics
@@ -97,7 +102,7 @@ class Session:
         """Goes on with another engine; no image is lost. Raises SettingError, and goes on with the old one."""
         engine, choice = loaded
         self.pipeline.swap(self._detector(engine))
-        self.choice = choice
+        self.choice, self.recovery = choice, ""
 
     @property
     def no_cones_reason(self) -> str:
@@ -131,6 +136,8 @@ class Session:
     def _on_failure(self, error: Exception) -> None:
         if self._node.context.ok():
             self._on_fault("frame", f"{type(error).__name__}: {error}")
+            if isinstance(error, EngineError):
+                self._on_engine_fault(error)
 
     def _on_bad_image(self, side: str, message: str) -> None:
         self._on_fault(f"image {side}", message)

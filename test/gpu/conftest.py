@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests on a real GPU: with plans of a small network, built in seconds, or with those in the folder CONE_PLANS."""
+"""Tests on a real GPU: with plans of a small network, built in seconds, or with those in the folder CONE_PLANS.
+
+A trained network sees nothing in noise: CONE_FRAMES names a folder of camera images for it, left and right in turn.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from cone_detector.engine import cuda
 from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import read_manifest
 from cone_detector.engine.tensorrt import TensorRtEngine
+from offline_tools.build.frames import read_canvases
 
 
 def _no_gpu() -> str:
@@ -87,8 +91,13 @@ def engine(plans: list[Path]) -> Iterator[TensorRtEngine]:
 
 @pytest.fixture
 def pictures() -> list[NDArray[np.uint8]]:
-    """Canvases (384, 640, 3) of soft noise, on which a network returns different rows for each."""
-    return _pictures()
+    """Six canvases (384, 640, 3), on which a network returns different rows for each."""
+    named = os.environ.get("CONE_FRAMES")
+    if named is None:
+        return _pictures()
+    pairs = read_canvases(Path(named), (640, 384), 3)
+    assert len(pairs) == 3, f"{named} holds {len(pairs)} pairs, 3 are needed"
+    return [side for pair in pairs for side in pair]
 
 
 def _pictures() -> list[NDArray[np.uint8]]:

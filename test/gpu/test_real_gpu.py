@@ -203,14 +203,16 @@ def test_an_invisible_gpu_is_an_obstacle(plans: list[Path]) -> None:
     assert "no GPU is visible" in elsewhere(code, plans[1], CUDA_VISIBLE_DEVICES="")
 
 
-def test_a_cuda_error_while_running_is_an_engine_error_and_the_process_lives(plans: list[Path]) -> None:
+def test_a_cuda_error_while_running_is_an_engine_error_and_the_cpu_goes_on(plans: list[Path]) -> None:
     code = """
 import json, sys
 from pathlib import Path
 from cone_detector.engine.contract import EngineError
+from cone_detector.engine.select import choose, load
 from cone_detector.engine.tensorrt import TensorRtEngine
-engine = TensorRtEngine([Path(sys.argv[1])], slots=1, graphs=False)
-plan = next(iter(engine._passes.values()))
+plans = [Path(argument) for argument in sys.argv[1:]]
+engine = TensorRtEngine(plans, slots=1, graphs=False)
+plan = engine._passes["640"]
 plan._context.set_tensor_address("detections", 4096)
 errors = []
 for _ in range(2):
@@ -219,17 +221,19 @@ for _ in range(2):
     except EngineError as error:
         errors.append(str(error))
 engine.close()
-try:
-    TensorRtEngine([Path(sys.argv[1])], slots=1)
-    errors.append("works again")
-except EngineError as error:
-    errors.append(str(error))
-print(json.dumps(errors))
+choice = choose(plans[0].parent, ("320", "640"))
+other = load(choice, 1)
+rows = other.infer("640", 0)
+print(json.dumps([errors, choice.candidate.runtime, choice.reason, other.device, rows.shape]))
 """
-    errors = json.loads(elsewhere(code, plans[1]))
-    print(errors)
-    assert len(errors) == 3
-    assert "cudaError" in errors[0]
+    errors, runtime, reason, device, shape = json.loads(elsewhere(code, *plans))
+    print(errors, reason)
+    assert len(errors) == 2
+    assert "cudaErrorIllegalAddress" in errors[0]
+    assert runtime == "openvino"
+    assert "only a restart brings the GPU back" in reason
+    assert device.startswith("CPU")
+    assert shape == [2, 300, 6]
 
 
 def test_two_processes_share_a_gpu(engine: TensorRtEngine, plans: list[Path], pictures: Pictures) -> None:

@@ -58,11 +58,12 @@ OUTPUTS = {
 class NodeProcess:
     """The node as a user starts it. Its output is in `log`."""
 
-    def __init__(self, **parameters: Any) -> None:
+    def __init__(self, program: tuple[str, ...] = ("-m", "cone_detector.node"), **parameters: Any) -> None:
+        """program: what Python is given to run, where it is not the node itself."""
         arguments = [part for name, value in parameters.items() for part in ("-p", f"{name}:={_yaml(value)}")]
         self._output = tempfile.NamedTemporaryFile("w")  # noqa: SIM115
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "cone_detector.node", "--ros-args", *arguments],
+            [sys.executable, *program, "--ros-args", *arguments],
             stdout=self._output,
             stderr=subprocess.STDOUT,
             cwd=Path(__file__).resolve().parents[2],

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node with an engine that breaks in service, as a GPU does: after some passes each further one fails.
+
+Argument: "once", and an engine made anew works; or "lost", and only one that is asked for on the CPU does.
+"""
+
+import sys
+
+from cone_detector.engine.contract import EngineError
+from cone_detector.node import ConeDetectorNode, main
+from cone_detector.ros.session import load_engine
+
+_PASSES = 20
+
+
+class Loader:
+    def __init__(self, kind):
+        self._kind = kind
+        self._loads = 0
+
+    def __call__(self, settings):
+        self._loads += 1
+        if self._loads > 1 and self._kind == "lost" and settings["engine.runtime"] != "openvino":
+            raise EngineError("cudaMemGetInfo: cudaErrorIllegalAddress")
+        engine, choice = load_engine(settings)
+        if self._loads == 1:
+            breaking(engine)
+        return engine, choice
+
+
+def breaking(engine):
+    infer, passes = engine.infer, 0
+
+    def infer_or_fail(*arguments):
+        nonlocal passes
+        passes += 1
+        if passes > _PASSES:
+            raise EngineError("pass 640 failed on the GPU")
+        return infer(*arguments)
+
+    engine.infer = infer_or_fail
+
+
+if __name__ == "__main__":
+    kind = sys.argv.pop(1)
+    sys.exit(main(make_node=lambda: ConeDetectorNode(Loader(kind))))
