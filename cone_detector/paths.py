@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
@@ -17,9 +18,10 @@ def shared(folder: str) -> Path:
     places = [_CHECKOUT / folder] if (_CHECKOUT / "package.xml").is_file() else []
     try:
         from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
-
-        places.append(Path(get_package_share_directory("cone_detector")) / folder)
-    except (ImportError, PackageNotFoundError):
+    except ImportError:
         pass
+    else:
+        with suppress(PackageNotFoundError):
+            places.append(Path(get_package_share_directory("cone_detector")) / folder)
     places.append(Path(sys.prefix) / "share" / "cone_detector" / folder)
     return next((place for place in places if place.is_dir()), places[-1])

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+"""The figures of a campaign, from the records of its phases and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from offline_tools.campaign.freshness import damaged
+from offline_tools.campaign.records import RECORD, Record, read_record
+
+
+def summarize(root: Path) -> dict[str, Any]:
+    """The content of docs/benchmarks/campaign.json.
+
+    variants: one entry for each variant and precision that was measured, seeds together. unfinished: phases that began
+    and did not end, or whose results were damaged since; they give no figures.
+    """
+    done, unfinished = _read(root)
+    trained: dict[str, list[Record]] = {}
+    for record in done.values():
+        if record.step == "train":
+            trained.setdefault(record.labels["variant"], []).append(record)
+    variants = []
+    for name, runs in trained.items():
+        runs.sort(key=lambda record: record.labels["seed"])
+        variants.append(_float_entry(name, runs, done))
+        variants += _int8_entries(name, runs, done)
+    return {
+        "gate": done["gate"].figures if "gate" in done else None,
+        "chosen": done["choose"].figures if "choose" in done else None,
+        "final_test": done["final-test"].figures if "final-test" in done else None,
+        "variants": variants,
+        "unfinished": unfinished,
+        "machines": _each(record.machine for record in done.values()),
+        "versions": _each(record.versions for record in done.values()),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def _read(root: Path) -> tuple[dict[str, Record], list[dict[str, str]]]:
+    done, unfinished = {}, []
+    for path in sorted((root / "phases").glob(f"*/{RECORD}")):
+        record = read_record(path.parent)
+        if record is None:
+            continue
+        reason = damaged(path.parent, record) if record.status == "done" else record.error or "was interrupted"
+        if reason:
+            unfinished.append({"phase": record.phase, "status": record.status, "reason": reason})
+        else:
+            done[record.phase] = record
+    return done, unfinished
+
+
+def _float_entry(name: str, runs: Sequence[Record], done: Mapping[str, Record]) -> dict[str, Any]:
+    """All seeds of a variant together, in float: the detector's figures where each seed has them."""
+    phases = [done.get(f"evaluate-{name}-s{record.labels['seed']}") for record in runs]
+    detector = [record.figures for record in phases if record is not None]
+    trainer = [record.figures["map50"] for record in runs]
+    complete = len(detector) == len(runs)
+    map50 = [figures["map50"] for figures in detector] if complete else trainer
+    entry = {
+        **_about(name, runs),
+        "precision": "fp32",
+        "map50_val": round(fmean(map50), 4),
+        "map50_val_std": _deviation(map50),
+        "map50_val_source": "detector" if complete else "trainer",
+        "map50_val_by_seed": [round(value, 4) for value in map50],
+    }
+    if complete:
+        for key in ("map50_95", "precision_at_best_f1", "recall"):
+            entry[f"{key}_val"] = round(fmean(figures[key] for figures in detector), 4)
+        entry["images"], entry["data_sha256"] = detector[0]["images"], detector[0]["data_sha256"]
+        entry["resolution"] = detector[0]["resolution"]
+    return {**entry, **_latency(done.get(f"latency-{name}-fp32"))}
+
+
+def _int8_entries(name: str, runs: Sequence[Record], done: Mapping[str, Record]) -> list[dict[str, Any]]:
+    """INT8 of the best seed, one entry for each runtime that it was measured on."""
+    entries = []
+    for suffix in ("int8", "tensorrt"):
+        evaluation, pick = done.get(f"evaluate-{name}-{suffix}"), done.get(f"pick-{name}")
+        if evaluation is None or pick is None:
+            continue
+        seed = pick.figures["seed"]
+        chosen = [record for record in runs if record.labels["seed"] == seed]
+        figures = evaluation.figures
+        entries.append(
+            {
+                **_about(name, chosen or runs),
+                "seeds": [seed],
+                "precision": figures["precision"],
+                "runtime": figures["runtime"],
+                "resolution": figures["resolution"],
+                "map50_val": figures["map50"],
+                "map50_val_std": None,
+                "map50_val_source": "detector",
+                **{f"{key}_val": figures[key] for key in ("map50_95", "precision_at_best_f1", "recall")},
+                "map50_val_float": pick.figures["map50"],
+                "images": figures["images"],
+                "data_sha256": figures["data_sha256"],
+                **_latency(done.get(f"latency-{name}-{suffix}")),
+            }
+        )
+    return entries
+
+
+def _about(name: str, runs: Sequence[Record]) -> dict[str, Any]:
+    first = runs[0]
+    technique = first.settings["technique"]
+    trainer = [record.figures["map50"] for record in runs]
+    return {
+        "name": name,
+        "branch": first.labels["branch"],
+        "model": first.settings["model"],
+        "technique": technique["kind"] if technique else "none",
+        "technique_settings": technique,
+        "epochs": first.settings["epochs"],
+        "seeds": [record.labels["seed"] for record in runs],
+        "params": first.figures["params"],
+        "gflops": first.figures["gflops"],
+        "map50_val_trainer": round(fmean(trainer), 4),
+        "map50_val_trainer_std": _deviation(trainer),
+        "train_seconds": [record.seconds for record in runs],
+        "train_device": first.figures["device"],
+        "runs": [{"phase": record.phase, "weights_sha256": record.figures["weights_sha256"]} for record in runs],
+    }
+
+
+def _latency(record: Record | None) -> dict[str, Any]:
+    if record is None:
+        return {"latency_ms": None}
+    machine = record.machine.get("gpu") if record.labels.get("runtime") == "tensorrt" else record.machine.get("cpu")
+    return {"latency_ms": record.figures["detector_ms_p50"], "latency": {**record.figures, "machine": machine}}
+
+
+def _deviation(values: Sequence[float]) -> float | None:
+    """The sample's standard deviation; None of one value, which says nothing of the spread."""
+    return round(stdev(values), 4) if len(values) > 1 else None
+
+
+def _each(values: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each different one, once. The load of a machine at one moment makes it no other machine."""
+    found = []
+    for value in values:
+        kept = {key: item for key, item in value.items() if key != "load_average_1min"}
+        if kept not in found:
+            found.append(kept)
+    return found
