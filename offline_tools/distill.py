@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 from ultralytics.nn.distill_model import DistillationModel
 
+from cone_detector.engine.manifest import file_sha256
 from offline_tools import networks
 from offline_tools.technique import Distill, TechniqueError, describe, read_technique
 from offline_tools.trainer import ConeTrainer
@@ -38,7 +39,7 @@ def write_start(technique: Distill, model: str, path: Path, seed: int) -> dict[s
         raise TechniqueError(f"teacher {technique.teacher} and student {model} differ in feature levels")
     student.yaml[_KEY] = describe(technique)
     networks.save(student, path)
-    return {"teacher": networks.size(teacher)}
+    return {"teacher": {"sha256": file_sha256(Path(technique.teacher)), **networks.size(teacher)}}
 
 
 def logit_divergence(student: Tensor, teacher: Tensor, temperature: float, weight: Tensor) -> Tensor:

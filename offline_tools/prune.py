@@ -17,6 +17,7 @@ from ultralytics.nn.modules.block import DFL, AAttn, Attention
 from ultralytics.nn.modules.head import Detect
 from ultralytics.nn.tasks import DetectionModel
 
+from cone_detector.engine.manifest import file_sha256
 from offline_tools import networks
 from offline_tools.split_blocks import PRUNED, split
 from offline_tools.technique import Prune, TechniqueError, describe
@@ -30,7 +31,7 @@ def write_start(technique: Prune, path: Path) -> dict[str, Any]:
     before = networks.size(model)
     prune(model, technique)
     networks.save(model, path)
-    return {"before": before, "after": networks.size(model)}
+    return {"weights_sha256": file_sha256(Path(technique.weights)), "before": before, "after": networks.size(model)}
 
 
 def prune(model: DetectionModel, technique: Prune) -> None:

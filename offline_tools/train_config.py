@@ -46,14 +46,7 @@ class TrainConfig:
 
 def read_config(path: Path) -> TrainConfig:
     """Reads a training configuration; source paths are relative to the working directory. Raises TrainError."""
-    try:
-        values = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise TrainError(f"{path} cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise TrainError(f"{path} is not YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise TrainError(f"{path} must map keys to values")
+    values = _read(path)
     unknown = sorted(set(values) - {"name", "model", "sources", "stages", "wandb", "settings", "technique"})
     missing = sorted({"name", "model", "sources", "stages"} - set(values))
     if unknown or missing:
@@ -81,6 +74,23 @@ def read_config(path: Path) -> TrainConfig:
     for stage in stages:
         _check_augmentation({**config.settings, **stage.settings}, path)
     return config
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The file's mapping, on top of that of its `base`, a file beside it; `settings` are joined, the rest replaced."""
+    try:
+        values = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise TrainError(f"{path} cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise TrainError(f"{path} is not YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise TrainError(f"{path} must map keys to values")
+    name = values.pop("base", None)
+    if name is None:
+        return values
+    base = _read(path.parent / str(name))
+    return {**base, **values, "settings": {**base.get("settings", {}), **values.get("settings", {})}}
 
 
 def _source(entry: dict[str, Any]) -> Source:

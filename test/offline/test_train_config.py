@@ -14,6 +14,7 @@ from offline_tools.datasets.guard import SplitGuard, TestLeakError, register
 from offline_tools.datasets.prepare import Source, prepare
 from offline_tools.train import TrainError, find_checkpoint, read_config
 
+SHIPPED = sorted((Path(__file__).parents[2] / "config" / "train").glob("*.yaml"))
 CONFIG = {
     "name": "net",
     "model": "yolo11n.yaml",
@@ -28,9 +29,9 @@ def write(tmp_path, **changes):
     return path
 
 
-@pytest.mark.parametrize("name", ["cones.yaml", "sample.yaml"])
-def test_shipped_configurations_are_valid(name):
-    assert read_config(Path(__file__).parents[2] / "config" / "train" / name).stages
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_configurations_are_valid(path):
+    assert read_config(path).stages
 
 
 def test_stages_and_sources_are_read(tmp_path):
