@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("offline_tools.commands.evaluate", "accuracy of engine files through the car's own detector"),
     "policies": ("offline_tools.policies.command", "tune the adaptive settings on labelled sequences"),
     "stereo": ("offline_tools.stereo_benchmark.command", "accuracy and cost of cones in space"),
+    "report": ("offline_tools.report.command", "the campaign's report, as HTML and PDF, from the records of runs"),
     "benchmark": ("offline_tools.benchmark", "what each TensorRT plan costs on this GPU"),
 }
 
