@@ -66,7 +66,7 @@ def test_a_crash_is_a_record_and_the_sweep_goes_on(tmp_path):
 
 def test_a_configuration_that_never_works_is_not_tried_for_long(tmp_path):
     space = read_space({"batch": {"choice": [64, 128]}})
-    with pytest.raises(SweepError, match="first 3 trials all failed.*out of memory"):
+    with pytest.raises(SweepError, match=r"first 3 trials all failed.*out of memory"):
         study.run(make_job(tmp_path, make_sweep(space=space, trials=50)))
     assert len(read_records(tmp_path)) == 3
 
