@@ -27,7 +27,6 @@ from rich.console import Console
 from offline_tools.campaign.config import CampaignConfig, read_campaign
 from offline_tools.campaign.display import Display
 from offline_tools.campaign.dry_run import foresee, to_text
-from offline_tools.campaign.history import recall
 from offline_tools.campaign.pack import pack
 from offline_tools.campaign.phase import CampaignError, Phase, ancestors
 from offline_tools.campaign.plan import make_plan
@@ -66,18 +65,18 @@ def run(args: argparse.Namespace) -> int:
     """Carries the command out; returns the exit code: 1 where a phase failed."""
     config = _configured(args)
     root, console = Path(config.folder), Console()
-    if args.pack:
-        print(f"{args.pack}: {pack(root, args.pack)} files, {args.pack.stat().st_size / 1e6:.1f} MB")
-        return 0
     phases = make_plan(config)
     left_out = _matching(phases, args.without, "--without")
     selected = _selected(phases, args) - left_out
+    if args.pack:
+        print(f"{args.pack}: {pack(root, args.pack, selected)} files, {args.pack.stat().st_size / 1e6:.1f} MB")
+        return 0
     forced = _matching(phases, args.force, "--force")
     slots = Slots(config.devices, config.jobs_per_device, config.cpu_jobs)
     if args.dry_run:
         print(to_text(foresee(phases, root, selected, left_out, forced), slots))
         return 0
-    with _locked(root), Display(console, root, slots, recall(root)) as display:
+    with _locked(root), Display(console, root, slots, selected) as display:
         result = Runner(phases, root, slots, display, selected, left_out, forced).run()
     if args.record:
         write_json(args.record, {"campaign": config.name, **summarize(root)})

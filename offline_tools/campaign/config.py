@@ -23,7 +23,7 @@ class Variant:
     branch: "A" and "B" compete; a "teacher" is measured, but never chosen.
     model, technique: as in a training configuration. "@NAME" stands for the weights of the variant NAME, of the same
     seed where it has it. stages: of the campaign's training configuration; the last one's name is the engine's pass.
-    int8: quantize it.
+    int8: quantize it. loader: as the campaign's, for this variant.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Variant:
     stages: Sequence[str] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     int8: bool = True
+    loader: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def references(self) -> list[str]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from offline_tools.campaign.forecast import clock, time_left
-from offline_tools.campaign.history import Clocked, expected_seconds
+from offline_tools.campaign.history import Clocked, expected_seconds, recall
 from offline_tools.campaign.runner import Progress, State
 from offline_tools.campaign.slots import Slots
 from offline_tools.campaign.steps.train import epochs_done
@@ -26,8 +26,9 @@ _LINE_EVERY_S = 60.0
 class Display:
     """A `runner.Listener` that writes to a console."""
 
-    def __init__(self, console: Console, root: Path, slots: Slots, history: Sequence[Clocked]) -> None:
-        self._console, self._root, self._slots, self._history = console, root, slots, history
+    def __init__(self, console: Console, root: Path, slots: Slots, selected: Collection[str]) -> None:
+        self._console, self._root, self._slots, self._selected = console, root, slots, selected
+        self._history: list[Clocked] = []
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
         self._next = time.monotonic() + (_REFRESH_S if self._live else _LINE_EVERY_S)
 
@@ -53,6 +54,8 @@ class Display:
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + (_REFRESH_S if self._live else _LINE_EVERY_S)
+        self._history = recall(self._root)
+        everything = [one for one in everything if one.phase.name in self._selected]
         running = [(one, *self._look(one)) for one in everything if one.state is State.RUNNING]
         rest = self._rest(everything, {one.phase.name: seconds for one, _, seconds in running})
         ended = sum(one.state.ended for one in everything)

@@ -59,18 +59,23 @@ def _foresee(
         decision = record.figures.get("decision") if record else None
         if decision not in phase.when.decisions:
             return "no", f"{phase.when.gate} decided: {decision or 'nothing yet'}"
-    if phase.name not in selected:
+    if before and phase.name not in selected:
         return "no", "not selected"
     if before:
-        condition = f", if {phase.when.gate} decides {' or '.join(phase.when.decisions)}" if phase.when else ""
-        return "perhaps", f"after {', '.join(before[:3])}{' …' if len(before) > 3 else ''}{condition}"
-    if phase.name in forced:
+        gate = phase.when.gate if phase.when else ""
+        condition = f"if {gate} decides {' or '.join(phase.when.decisions)}" if phase.when and gate in before else ""
+        others = [name for name in before if name != gate]
+        after = f"after {', '.join(others[:3])}{' …' if len(others) > 3 else ''}" if others else ""
+        return "perhaps", ", ".join(filter(None, (after, condition)))
+    if phase.name in forced & selected:
         return "run", "forced"
     try:
         verdict = judge(phase, root, gone)
     except ValueError as error:
-        return "run", f"would fail: {error}"
-    return ("keep" if verdict.fresh else "run"), verdict.reason
+        return ("run", f"would fail: {error}") if phase.name in selected else ("no", "not selected")
+    if verdict.fresh:
+        return "keep", verdict.reason
+    return ("run", verdict.reason) if phase.name in selected else ("no", f"not selected, {verdict.reason}")
 
 
 def to_text(forecasts: Sequence[Forecast], slots: Slots) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import tarfile
+from collections.abc import Collection
 from pathlib import Path
 
 from offline_tools.campaign.phase import CampaignError
@@ -13,15 +14,15 @@ from offline_tools.campaign.records import FIGURES, LOG, RECORD, read_record
 _ALWAYS = (RECORD, FIGURES, LOG, "config.yaml", "*/results.csv", "*/args.yaml", "*/stage.json")
 
 
-def pack(root: Path, file: Path) -> int:
-    """Writes the records, logs and outputs of all phases to a tar file; returns how many files it holds.
+def pack(root: Path, file: Path, names: Collection[str]) -> int:
+    """Writes records, logs and outputs of the phases `names` to a tar file; returns how many files it holds.
 
     Of phases that have not finished only what is read, not their weights. The campaign may be running meanwhile.
-    Raises CampaignError where `root` is no campaign's folder.
+    Raises CampaignError where none of them has begun.
     """
-    folders = sorted(path.parent for path in (root / "phases").glob(f"*/{RECORD}"))
+    folders = sorted(path.parent for path in (root / "phases").glob(f"*/{RECORD}") if path.parent.name in names)
     if not folders:
-        raise CampaignError(f"{root} holds no phases: nothing to pack")
+        raise CampaignError(f"{root} holds nothing of these phases: nothing to pack")
     paths = [root / "history.jsonl"] if (root / "history.jsonl").exists() else []
     for folder in folders:
         paths += _files(folder)

@@ -48,7 +48,12 @@ def train_phase(config: CampaignConfig, base: dict[str, Any], variant: Variant, 
             for file in ("weights/best.pt", "results.csv", "stage.json", "args.yaml")
         ),
         device=True,
-        labels={"variant": variant.name, "branch": variant.branch, "seed": seed, "loader": dict(config.loader)},
+        labels={
+            "variant": variant.name,
+            "branch": variant.branch,
+            "seed": seed,
+            "loader": {**config.loader, **variant.loader},
+        },
     )
 
 

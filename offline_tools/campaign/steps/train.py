@@ -12,7 +12,6 @@ from typing import Any
 
 import yaml
 
-from offline_tools.campaign.phase import CampaignError
 from offline_tools.campaign.step import Job
 from offline_tools.datasets.guard import SplitGuard
 from offline_tools.results import read_epochs
@@ -85,7 +84,8 @@ def epochs_done(folder: Path, settings: dict[str, Any]) -> tuple[int, int]:
     done = 0
     for stage in settings["stages"]:
         try:
-            done += len(read_epochs(folder / stage["name"] / "results.csv"))
-        except (OSError, ValueError, TypeError, CampaignError):
+            # A killed run repeats the row of an epoch whose checkpoint was not yet written.
+            done += len({row["epoch"] for row in read_epochs(folder / stage["name"] / "results.csv")})
+        except (OSError, ValueError, TypeError):
             continue
     return done, int(settings["epochs"])
