@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cone_detector.engine.contract import INPUT_NAME, OUTPUT_NAME, ROWS, EngineError, PassTimes
 from cone_detector.engine.manifest import Manifest, ManifestError, check_file, read_manifest
+from cone_detector.engine.openvino_graph import spare_work
 from cone_detector.letterbox import PADDING_VALUE
 
 
@@ -62,7 +63,9 @@ class OpenVinoEngine:
         self._requests: dict[str, Any] = {}
         for name, file in files.items():
             try:
-                request = core.compile_model(core.read_model(file), "CPU", options).create_infer_request()
+                network = core.read_model(file)
+                spare_work(network)
+                request = core.compile_model(network, "CPU", options).create_infer_request()
                 request.set_tensor(OUTPUT_NAME, ov.Tensor(self._rows[name], shared_memory=True))
                 request.set_tensor(INPUT_NAME, self._strip_inputs.get(name, self._inputs[0]))
                 request.infer()
