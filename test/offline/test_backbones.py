@@ -56,8 +56,8 @@ def test_widths_follow_the_papers_formula(depth, w_0, w_a, group):
     for j in range(depth):
         step = round(math.log((w_0 + w_a * j) / w_0) / math.log(2.5))
         blocks.append(8 * round(w_0 * 2.5**step / 8))
-    # Then widths are made multiples of the group, which cannot be wider than its stage.
-    expected = sorted({int(round(width / min(group, width)) * min(group, width)) for width in blocks})
+    # Then widths are made multiples of the group, halves up.
+    expected = sorted({(width + group // 2) // group * group for width in blocks})
     assert found.widths == expected
     assert sum(found.depths) == depth
     assert set(found.bottleneck_multipliers) == {1.0}
