@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stereo": ("offline_tools.stereo_benchmark.command", "accuracy and cost of cones in space"),
     "report": ("offline_tools.report.command", "the campaign's report, as HTML and PDF, from the records of runs"),
     "benchmark": ("offline_tools.benchmark", "what each TensorRT plan costs on this GPU"),
+    "projection": ("offline_tools.projection", "what an RTX 4060 would take, simulated from that"),
 }
 
 

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+"""`cone-tools projection`: what the car's RTX 4060 would take, from times measured on another GPU. Simulated.
+
+cone-tools projection docs/benchmarks/h200.json --output docs/benchmarks/rtx4060.json --table docs/benchmarks/rtx4060.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from cone_detector.paths import shared
+from offline_tools.projection.project import project
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options to `parser`."""
+    parser.add_argument("measured", type=Path, help="JSON of `cone-tools benchmark`")
+    parser.add_argument(
+        "--engines", type=Path, action="append", default=[], help="folder of the ONNX files; may be repeated"
+    )
+    parser.add_argument("--output", type=Path, help="JSON to write, as docs/benchmarks/rtx4060.json")
+    parser.add_argument("--table", type=Path, help="Markdown to write")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carries the command out; returns the exit code. Raises ValueError or OSError, which the command line prints."""
+    try:
+        measured = json.loads(args.measured.read_text())
+        found = project(measured, args.engines or [shared("engines")])
+    except KeyError as error:
+        raise ValueError(f"{args.measured} lacks {error}: write it anew with `cone-tools benchmark`") from error
+    table = table_of(found)
+    Console().print(table, markup=False, soft_wrap=True)
+    if args.output:
+        _write(args.output, json.dumps(found, indent=1) + "\n")
+    if args.table:
+        _write(args.table, table)
+    return 0
+
+
+def table_of(found: dict[str, Any]) -> str:
+    """The projection as Markdown."""
+    calibration = found["calibration"]
+    shares = ", ".join(f"{share:.0%} in {name.upper()}" for name, share in calibration["share_of_peak"].items())
+    lines = [
+        f"# {found['gpu']}, simulated",
+        "",
+        f"Not measured: projected by `cone-tools projection` from times on {found['measured_on']}, within "
+        f"{found['error_pct']:.0f} %. A kernel starts in {calibration['kernel_start_us']:.2f} us and reaches {shares} "
+        f"of the peaks; uploads reach {calibration['upload_share_of_link']:.0%} of the link. `host` is the measuring "
+        "machine's CPU, not the car's. Milliseconds a pair of images, median.",
+        "",
+        "| plan (simulated) | network | upload | GPU | host | 2D | 3D |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        *(
+            f"| {one['model']} {one['canvas']} {one['precision']} | {one['compute_ms']:.2f} | {one['upload_ms']:.2f} "
+            f"| {one['gpu_ms']:.2f} | {one['host_ms']:.2f} | {one['frame_ms']:.2f} | {one['cones_ms']:.2f} |"
+            for one in found["engines"]
+        ),
+        "",
+        "| known of an RTX 4060 | known | projected | error |",
+        "| --- | ---: | ---: | ---: |",
+        *(
+            f"| {one['name']} | {one['known_ms']:.2f} | {one['projected_ms']:.2f} | {one['error_pct']:+.0f} % |"
+            for one in found["known_points"]
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(file.name + ".tmp")
+    temporary.write_text(text)
+    os.replace(temporary, file)

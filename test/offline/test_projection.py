@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+"""The projection counts a network right, finds its parameters again, and says what it is: simulated."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_network import save
+
+from offline_tools import projection
+from offline_tools.projection.gpus import H200, RTX_4060, spec_of
+from offline_tools.projection.kernels import Kernel, kernels_of
+from offline_tools.projection.model import Point, fit
+from offline_tools.projection.project import project
+
+ENGINES = Path(__file__).resolve().parents[2] / "engines"
+# Large enough that the peaks, not the starts, decide on part of a GPU.
+HEAVY = [Kernel(f"{p} {n}", p, 4e8, 1e4, 1e6) for n in range(60) for p in ("fp16", "int8")]
+
+
+def measured(**changes: object) -> dict:  # type: ignore[type-arg]
+    """A benchmark of the shipped 640 plans, as an H200 might give it."""
+    engine = {
+        "model": "yolo11n", "precision": "fp16", "canvas": "640", "limit_graph_ms": 0.71, "gpu_graph_ms_p50": 0.78,
+        "gpu_compute_ms_p50": 0.72, "gpu_upload_ms_p50": 0.04, "detector_ms_p50": 1.3, "cones_ms_p50": 1.8,
+    }  # fmt: skip
+    uploads = {"page_locked_gb_s": 40.0, "pageable_gb_s": 6.0}
+    engines = [engine, {**engine, "precision": "int8", "limit_graph_ms": 0.69}]
+    return {"machine": {"gpu": "NVIDIA H200", "uploads": uploads}, "engines": engines, **changes}
+
+
+def test_a_convolution_counts_its_operations_and_bytes(tmp_path: Path) -> None:
+    kernels = kernels_of(save(tmp_path).with_suffix(".onnx"))
+    assert all(kernel.flops >= 0 and kernel.activation_bytes > 0 for kernel in kernels)
+    quantized = kernels_of(save(tmp_path, quantized=True).with_suffix(".onnx"))
+    assert len(quantized) == len(kernels)
+    assert {kernel.precision for kernel in kernels} == {"fp16"}
+    assert "int8" in {kernel.precision for kernel in quantized}
+    assert sum(kernel.flops for kernel in quantized) == sum(kernel.flops for kernel in kernels)
+    assert sum(kernel.weight_bytes for kernel in quantized) < sum(kernel.weight_bytes for kernel in kernels)
+
+
+def test_the_shipped_network_counts_what_its_makers_count() -> None:
+    # Ultralytics gives YOLO11n 6.5 GFLOPs for 640x640 and 80 classes; two canvases are 1.2 times as many pixels.
+    gflops = sum(kernel.flops for kernel in kernels_of(ENGINES / "yolo11n-640.onnx")) / 1e9
+    assert gflops == pytest.approx(6.5 * 1.2, rel=0.05)
+
+
+def test_the_parameters_of_a_synthetic_gpu_are_found_again() -> None:
+    truth = replace(fit([Point("any", HEAVY, H200, 1.0)]), start_us=4.0, shares={"fp16": 0.4, "int8": 0.25})
+    halves = {p: [kernel for kernel in HEAVY if kernel.precision == p] for p in ("fp16", "int8")}
+    gpus = [H200, *(H200.part(sms) for sms in (8, 16, 24, 64))]
+    points = [Point(f"{p} {gpu.name}", k, gpu, truth.ms(k, gpu)) for p, k in halves.items() for gpu in gpus]
+    found = fit(points)
+    assert found.start_us == pytest.approx(4.0, rel=0.05)
+    assert found.shares == pytest.approx(truth.shares, rel=0.1)
+    assert np.abs(list(found.misfits_pct.values())).max() < 5
+
+
+def test_fewer_multiprocessors_take_longer_but_never_in_proportion_to_the_starts() -> None:
+    roofline = fit([Point("whole", HEAVY, H200, 1.0)])
+    times = [roofline.ms(HEAVY, H200.part(sms)) for sms in (132, 64, 24, 8)]
+    assert times == sorted(times)
+    assert times[-1] < times[0] * 132 / 8
+
+
+def test_what_leaves_the_cache_pays_the_memory() -> None:
+    roofline = fit([Point("whole", HEAVY, H200, 1.0)])
+    small = [Kernel("copy", "fp16", 0.0, 0.0, 20e6)]
+    large = [Kernel("copy", "fp16", 0.0, 0.0, 30e6)]
+    slower = RTX_4060.l2_gb_s / RTX_4060.dram_gb_s
+    start = roofline.start_us / 1e3
+    ratio = (roofline.ms(large, RTX_4060) - start) / (roofline.ms(small, RTX_4060) - start)
+    assert ratio == pytest.approx(1.5 * slower)
+
+
+def test_the_projection_names_its_errors_at_known_points_and_says_simulated(tmp_path: Path) -> None:
+    file, report, table = tmp_path / "h200.json", tmp_path / "rtx4060.json", tmp_path / "rtx4060.md"
+    file.write_text(json.dumps(measured()))
+    parser = argparse.ArgumentParser()
+    projection.add_arguments(parser)
+    args = parser.parse_args([str(file), "--engines", str(ENGINES), "--output", str(report), "--table", str(table)])
+    assert projection.run(args) == 0
+    found = json.loads(report.read_text())
+    assert found["simulated"] is True
+    assert found["engine"] == "yolo11n 640 int8"
+    network, upload = found["known_points"]
+    assert network["error_pct"] == pytest.approx(100 * (network["projected_ms"] / 0.99 - 1), abs=0.1)
+    assert found["error_pct"] >= abs(network["error_pct"])
+    # 4.9 MB over the link at the share that was measured, and through the host's own copy.
+    assert upload["projected_ms"] == pytest.approx(4.9152 * (1 / (15.75 * 40 / 63) + 1 / 6 - 1 / 40), abs=1e-3)
+    fp16, int8 = found["engines"]
+    assert int8["compute_ms"] < fp16["compute_ms"]
+    assert int8["frame_ms"] == pytest.approx(int8["gpu_ms"] + int8["host_ms"], abs=2e-3)
+    assert "simulated" in table.read_text().splitlines()[0]
+
+
+def test_parts_of_the_gpu_join_the_calibration() -> None:
+    few = [{"model": "yolo11n", "precision": "fp16", "canvas": "640", "sms": 8, "graph_ms": 1.4}]
+    found = project(measured(few_sms=few), [ENGINES])
+    assert "yolo11n fp16 640, 8 SMs" in found["calibration"]["misfits_pct"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"machine": {"gpu": "Voodoo 2", "uploads": {}}}, "no specifications of 'Voodoo 2'"),
+        ({"engines": []}, "no measured times"),
+    ],
+)
+def test_what_cannot_be_projected_is_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        project(measured(**change), [ENGINES])
+
+
+def test_a_missing_onnx_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no ONNX of yolo11n 640 fp16"):
+        project(measured(), [tmp_path])
+
+
+def test_gpus_are_known_by_the_name_that_cuda_gives() -> None:
+    assert spec_of("NVIDIA H100 80GB HBM3").sms == 132
