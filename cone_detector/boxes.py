@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From an engine's rows to the detections of each image: thresholds and class-aware non-maximum suppression."""
+"""From an engine's rows to the detections of each image: thresholds and non-maximum suppression."""
 
 from __future__ import annotations
 
@@ -28,17 +28,18 @@ def split_by_confidence(
 
 
 def suppress(
-    left: NDArray[np.float32], right: NDArray[np.float32], iou: float
+    left: NDArray[np.float32], right: NDArray[np.float32], iou: float, across_classes: bool = False
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Class-aware non-maximum suppression of both images in one call, rows still sorted by score.
+    """Non-maximum suppression of both images in one call, rows still sorted by score.
 
     left, right: (N, 6) and (M, 6) rows. iou: overlap in 0..1 above which the less confident of two boxes goes.
+    across_classes: of any two boxes; otherwise of two of one class.
     """
     if not len(left) and not len(right):
         return left, right
     rows = np.concatenate((left, right))
     # OpenCV compares boxes of equal class id only: giving the images ids of their own keeps them apart.
-    ids = rows[:, 5].astype(np.int32)
+    ids = np.zeros(len(rows), np.int32) if across_classes else rows[:, 5].astype(np.int32)
     ids[len(left) :] += 1 + int(ids.max())
     xywh = rows[:, :4].astype(np.float64)
     xywh[:, 2:] -= xywh[:, :2]

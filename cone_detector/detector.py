@@ -76,13 +76,15 @@ class StereoResult:
 class _Plan:
     """All that the settings decide, so that a frame in work keeps the old ones.
 
-    thresholds: (classes,) float32. floor: lowest score that is read at all. pitch_deg: of the cameras.
+    thresholds: (classes,) float32. floor: lowest score that is read at all. place_iou: overlap of two boxes, of any
+    classes, that are one cone. pitch_deg: of the cameras.
     """
 
     policy: Policy
     thresholds: NDArray[np.float32]
     floor: float
     nms_iou: float
+    place_iou: float
     deadline_ms: float
     pitch_deg: float
     stereo: bool
@@ -159,6 +161,9 @@ class StereoDetector:
         if decision.step is not None:
             steps.append(decision.step)
             rows = self._combine(rows, self._look(plan, decision.step, slot, images, False, clock).rows, decision.step)
+        if self.engine.manifests[steps[-1].name].nms:
+            # Of what is published only: a class that stays below its threshold must not take another's place.
+            rows = suppress(*rows, plan.place_iou, across_classes=True)
         plan.policy.remember(rows)
         found = (_in_image(rows[0], images[0].letterbox), _in_image(rows[1], images[1].letterbox))
         clock.lap("nms")
@@ -235,6 +240,7 @@ def _make_plan(settings: Settings, policy: Policy) -> _Plan:
         thresholds,
         floor,
         settings["nms_iou"],
+        settings["nms_iou_across_classes"],
         settings["policy.deadline_ms"],
         settings["policy.camera_pitch_deg"],
         settings["stereo.enabled"],

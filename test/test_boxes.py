@@ -60,6 +60,21 @@ def test_suppression(left, right, kept):
         np.testing.assert_allclose(found[:, 4], scores)
 
 
+@pytest.mark.parametrize(
+    ("left", "right", "iou", "kept"),
+    [
+        ([(*SAME, 0.9, 0), (*NEAR, 0.8, 4)], [], 0.8, ([0.9], [])),
+        ([(*SAME, 0.9, 0), (*NEAR, 0.8, 4)], [], 0.9, ([0.9, 0.8], [])),  # of overlap 0.86
+        ([(*SAME, 0.9, 0), (*AWAY, 0.8, 4)], [], 0.8, ([0.9, 0.8], [])),
+        ([(*SAME, 0.7, 0)], [(*SAME, 0.9, 4)], 0.8, ([0.7], [0.9])),  # another image stays
+    ],
+)
+def test_suppression_across_classes(left, right, iou, kept):
+    found = suppress(rows_of(*left)[: len(left)], rows_of(*right)[: len(right)], iou, across_classes=True)
+    for side, scores in zip(found, kept, strict=True):
+        np.testing.assert_allclose(side[:, 4], scores)
+
+
 def reference(rows: np.ndarray, iou_limit: float) -> np.ndarray:
     """Greedy suppression, box by box, as the textbook has it."""
     kept: list[np.ndarray] = []

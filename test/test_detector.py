@@ -57,6 +57,17 @@ def test_an_end_to_end_model_gets_no_suppression():
     assert len(detector(always(twice, ()), nms=True).detect(GREY, GREY).detections[0]) == 1
 
 
+def test_one_place_holds_one_cone_of_the_surer_class():
+    guesses = (BLUE_AT_100, (101, 113, 121, 153, 0.7, 4))
+    found = detector(always(guesses, ())).detect(GREY, GREY).detections[0]
+    assert found.label.tolist() == [0]
+    both = detector(always(guesses, ()), nms_iou_across_classes=1.0).detect(GREY, GREY).detections[0]
+    assert both.label.tolist() == [0, 4]
+    # What its class's threshold rules out takes nobody's place.
+    strict = detector(always(guesses, ()), class_confidence__blue_cone=0.95).detect(GREY, GREY).detections[0]
+    assert strict.label.tolist() == [4]
+
+
 def test_thresholds_change_between_frames():
     made = detector(always((BLUE_AT_100, YELLOW_AT_300), ()))
     assert len(made.detect(GREY, GREY).detections[0]) == 2

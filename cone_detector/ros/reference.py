@@ -91,7 +91,7 @@ def _parameter_tables() -> Iterator[str]:
     group = None
     for setting in SETTINGS:
         prefix = setting.name.partition(".")[0] if "." in setting.name else "general"
-        prefix = "confidence" if prefix in ("class_confidence", "nms_iou") else prefix
+        prefix = "confidence" if prefix in ("class_confidence", "nms_iou", "nms_iou_across_classes") else prefix
         if prefix != group:
             group = prefix
             yield from ("", "| name | default | range | live | meaning |", "| --- | --- | --- | --- | --- |")
