@@ -48,7 +48,7 @@ def project(measured: Record, folders: Sequence[Path]) -> Record:
     networks = {_key(one): _kernels(one, folders) for one in measured["engines"]}
     roofline = fit(_points(measured, spec, networks))
     uploads = _Uploads(measured["machine"]["uploads"], spec)
-    known = _known(roofline, uploads, networks)
+    known = _known(roofline, uploads, folders)
     errors = [abs(one["error_pct"]) for one in known if one["part"] == "network"]
     misfits = [abs(value) for value in roofline.misfits_pct.values()]
     error_pct = round(max([*errors, float(np.percentile(misfits, 90))]), 1)
@@ -99,12 +99,13 @@ def _points(measured: Record, spec: GpuSpec, networks: dict[tuple[str, str, str]
     return points
 
 
-def _known(roofline: Roofline, uploads: _Uploads, networks: dict[tuple[str, str, str], list[Kernel]]) -> list[Record]:
+def _known(roofline: Roofline, uploads: _Uploads, folders: Sequence[Path]) -> list[Record]:
+    """The projection at KNOWN, as far as the ONNX files are there."""
     found = []
     for known in KNOWN:
         if not known.model:
             part, ms = "upload", uploads.ms(_KNOWN_FLOAT_BYTES, pageable=True)
-        elif (kernels := networks.get((known.model, "fp16", "640"))) is not None:
+        elif kernels := _find_kernels((known.model, "fp16", "640"), folders):
             # The same network sees 0.83 times as many pixels; its weights stay the same.
             scaled = [kernel.scaled(_KNOWN_PIXELS / _CANVAS_PIXELS) for kernel in kernels]
             part, ms = "network", roofline.ms(scaled, RTX_4060)
@@ -133,16 +134,24 @@ def _engine(one: Record, kernels: list[Kernel], roofline: Roofline, uploads: _Up
 
 def _kernels(one: Record, folders: Sequence[Path]) -> list[Kernel]:
     """Of the ONNX that an engine was built from."""
-    model, precision, canvas = _key(one)
+    found = _find_kernels(_key(one), folders)
+    if not found:
+        raise ManifestError(
+            f"no ONNX of {one['model']} {one['canvas']} {one['precision']} in {', '.join(map(str, folders))}: "
+            "name its folder with --engines"
+        )
+    return found
+
+
+def _find_kernels(key: tuple[str, str, str], folders: Sequence[Path]) -> list[Kernel]:
+    model, precision, canvas = key
     for folder in folders:
         for path in sorted(folder.glob("*.json")):
             manifest = read_manifest(path)
             same = (manifest.model, manifest.name, manifest.qdq) == (model, canvas, precision == "int8")
             if same and manifest.runtime.name == "onnx":
                 return kernels_of(check_file(path, manifest))
-    raise ManifestError(
-        f"no ONNX of {model} {canvas} {precision} in {', '.join(map(str, folders))}: name its folder with --engines"
-    )
+    return []
 
 
 def _key(record: Record) -> tuple[str, str, str]:
