@@ -31,7 +31,7 @@ setup(
     packages=find_packages(include=["cone_detector", "cone_detector.*", "offline_tools", "offline_tools.*"]),
     package_data={
         "cone_detector": ["interfaces/*.txt", "interfaces/*.cmake", "interfaces/*_msgs/*", "interfaces/*_msgs/msg/*"],
-        "offline_tools": ["LICENSE", "**/*.yaml", "**/*.html", "**/*.css"],
+        "offline_tools": ["LICENSE", "**/*.yaml", "**/*.css", "**/*.typ"],
     },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"{NAME}/resource/{NAME}"]),

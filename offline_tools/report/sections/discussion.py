@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Why each training technique helped or not. Which sentence is written depends on the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from offline_tools.report.archive import KNOWN, Archive
+from offline_tools.report.document import Section
+from offline_tools.report.sections.discussion_engines import engines
+from offline_tools.report.text import Parts, listed, prose
+from offline_tools.report.values import Value, computed, points, ratio
+from offline_tools.report.variants import Comparison, Variant, comparisons, variants
+
+_VERDICTS = {
+    "helped": "It helped: the gain is more than twice its standard error.",
+    "hurt": "It hurt: the loss is more than twice its standard error.",
+    "unclear": "Neither help nor harm can be shown: the difference lies within twice its standard error.",
+    "untested": "A side of the comparison has a single run, so this cannot be told from the noise between seeds.",
+}
+Reasons = Callable[[Comparison, Sequence[Variant]], Parts]
+
+
+def discussion(archive: Archive) -> Section:
+    """Section "Discussion"."""
+    section = Section("discussion", "Discussion")
+    found = variants(archive)
+    if found:
+        floats = [one for one in found if one.precision == "fp32"] or found
+        for technique, title, reasons in (
+            ("distill", "Distillation", _distilled),
+            ("backbone", "RegNet", _regnet),
+            ("prune", "Pruning", _pruned),
+        ):
+            _technique(section, title, comparisons(floats, technique), floats, reasons)
+    else:
+        section.miss("distillation, RegNet and pruning beside direct training", KNOWN["campaign.json"].command)
+    engines(section, archive)
+    return section
+
+
+def _technique(
+    section: Section, title: str, pairs: Sequence[Comparison], found: Sequence[Variant], reasons: Reasons
+) -> None:
+    if not pairs:
+        section.miss(f"{title}: a variant and what it is to be compared with", KNOWN["campaign.json"].command)
+    for number, pair in enumerate(pairs):
+        section.say(
+            (f"**{title}.** " if number == 0 else "")
+            + "{variant} reaches {map50} where {baseline} reaches {other}: {gain}{error} of mAP50 on validation. "
+            + _VERDICTS[pair.verdict]
+            + " {budget}{reasons}",
+            variant=pair.variant.name,
+            map50=pair.variant.map50,
+            baseline=pair.baseline.name,
+            other=pair.baseline.map50,
+            gain=pair.gain,
+            error=(" ± ", pair.error) if pair.error else (),
+            budget=_budget(pair),
+            reasons=reasons(pair, found),
+        )
+
+
+def _budget(pair: Comparison) -> Parts:
+    mine, other = (one.node.at("epochs").value(0) for one in (pair.variant, pair.baseline))
+    if mine.number == other.number:
+        return prose("Both were trained for {epochs} epochs.", epochs=mine)
+    return prose("The budgets differ: {mine} epochs against {other}.", mine=mine, other=other)
+
+
+def _distilled(pair: Comparison, found: Sequence[Variant]) -> Parts:
+    teacher = max((one for one in found if one.technique == "teacher"), key=lambda one: one.map50.number, default=None)
+    if teacher is None:
+        return ()
+    lead = points(teacher.map50, pair.baseline.map50)
+    if lead.number <= 0:
+        return prose(
+            " The teacher, {teacher}, is no better than the student on its own ({lead}): it had nothing to teach.",
+            teacher=teacher.name,
+            lead=lead,
+        )
+    if pair.gain.number > 0:
+        share = computed(
+            "100 gain / lead", lambda gain, whole: 100 * gain / whole, pair.gain, lead, digits=0, unit=" %"
+        )
+        return prose(
+            " The teacher, {teacher}, leads the student's direct training by {lead}; of that lead the student took "
+            "over {share}.",
+            teacher=teacher.name,
+            lead=lead.shown(signed=False),
+            share=share,
+        )
+    return prose(
+        " The teacher, {teacher}, leads the student's direct training by {lead}, and none of it came over. Possible "
+        "reasons, untested: the student has no room for more, or the distillation's weights crowd the task loss.",
+        teacher=teacher.name,
+        lead=lead.shown(signed=False),
+    )
+
+
+def _regnet(pair: Comparison, found: Sequence[Variant]) -> Parts:
+    said, operations = _cost(pair), _ratio(pair, "gflops")
+    if operations is None or operations.number <= 1:
+        return said
+    if pair.gain.number > 0:
+        return (
+            *said,
+            " What it wins it pays for in operations: a wider YOLO of the same cost would be the fair rival.",
+        )
+    return (
+        *said,
+        " It takes more operations and is no better. A possible reason, untested: grouped bottlenecks were designed "
+        "to classify, and YOLO's own blocks together with its neck.",
+    )
+
+
+def _pruned(pair: Comparison, found: Sequence[Variant]) -> Parts:
+    said, operations, time = _cost(pair), _ratio(pair, "gflops"), _ratio(pair, "latency_ms")
+    if operations is None or time is None:
+        return said
+    if time.number >= 1:
+        return (*said, " Fewer operations, and no time saved: uneven, narrower layers fill the hardware's units worse.")
+    if time.number > operations.number + 0.1:
+        return (*said, " Time falls less than operations do: memory, starts of layers and unaligned channels stay.")
+    return (*said, " Time falls with the operations.")
+
+
+def _cost(pair: Comparison) -> Parts:
+    names = {"params": "parameters", "gflops": "operations", "latency_ms": "time a pair"}
+    found = [(value, f" the {name}") for key, name in names.items() if (value := _ratio(pair, key)) is not None]
+    return prose(" It takes {what}.", what=listed(found)) if found else ()
+
+
+def _ratio(pair: Comparison, key: str) -> Value | None:
+    mine, other = pair.variant.figure(key, 2), pair.baseline.figure(key, 2)
+    return None if mine is None or other is None or other.number == 0 else ratio(mine, other)

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+"""The trained variants: a table, a chart, and the runs made before the campaign."""
+
+from __future__ import annotations
+
+from offline_tools.report.archive import KNOWN, Archive
+from offline_tools.report.charts.bars import Dot, dots
+from offline_tools.report.document import Column, Figure, Row, Section, row, table
+from offline_tools.report.records import Node
+from offline_tools.report.text import Parts, prose
+from offline_tools.report.values import Label, Value, computed
+from offline_tools.report.variants import Variant, best, variants
+
+_MAP50, _MAP50_95 = "metrics/mAP50(B)", "metrics/mAP50-95(B)"
+
+
+def trained(archive: Archive) -> Section:
+    """Section "Trained variants"."""
+    section = Section("variants", "Trained variants")
+    found = variants(archive)
+    if found:
+        _campaign(section, archive, found)
+        _chart(section, archive, found)
+    else:
+        section.miss(KNOWN["campaign.json"].what, KNOWN["campaign.json"].command)
+    runs = list(archive.training())
+    if runs:
+        _runs(section, runs)
+    return section
+
+
+def _campaign(section: Section, archive: Archive, found: list[Variant]) -> None:
+    words = [Column("variant", False), Column("technique", False), Column("precision", False)]
+    figures = ["epochs", "seeds", "val mAP50", "params, M", "GFLOPs", "latency, ms"]
+    winner = best(found)
+    section.add(
+        table(
+            words + [Column(title) for title in figures],
+            [_row(one, one == winner) for one in found],
+            prose(
+                "The campaign's variants, on validation; of several seeds the mean and its standard deviation. The "
+                "best but for teachers stands out. Latency: two camera images to boxes, on the machine that the "
+                "ablation names."
+            ),
+            _unfinished(archive),
+        )
+    )
+
+
+def _row(one: Variant, strong: bool) -> Row:
+    params = one.figure("params", 0)
+    return row(
+        one.name,
+        one.technique_label,
+        one.node.at("precision").label(),
+        one.node.at("epochs").value(0),
+        one.seeds,
+        (one.map50, " ± ", one.deviation) if one.deviation else one.map50,
+        computed("params / 1e6", lambda count: count / 1e6, params, digits=2) if params else None,
+        one.figure("gflops", 1),
+        one.figure("latency_ms", 2),
+        strong=strong,
+    )
+
+
+def _chart(section: Section, archive: Archive, found: list[Variant]) -> None:
+    drawn = [Dot(f"{one.name.text} {one.precision}", one.map50, one.deviation, one.technique) for one in found]
+    limits = archive.targets.at("gate")
+    levels = (("pivot", limits.at("pivot_below").value(2)), ("go on", limits.at("go_on_above").value(2)))
+    used: list[Value] = [value for dot in drawn for value in (dot.value, dot.deviation) if value]
+    section.add(
+        Figure(
+            lambda colours: dots(drawn, "mAP50 on validation", colours, levels=levels),
+            tuple(used + [value for _, value in levels]),
+            prose(
+                "Validation mAP50 of each variant, with one standard deviation to each side where several seeds were "
+                "trained, and the gate's limits."
+            ),
+            "dots: validation mAP50 of each trained variant",
+        )
+    )
+
+
+def _unfinished(archive: Archive) -> Parts:
+    campaign = archive.find("campaign.json")
+    node = campaign.find("unfinished") if campaign else None
+    if node is None or not node.content:
+        return ()
+    return prose("{count} phases of the campaign did not end and give no figures.", count=node.count())
+
+
+def _runs(section: Section, runs: list[tuple[Node, Node]]) -> None:
+    columns = [Column("run", False), *(Column(title) for title in ("size", "epochs", "kept", "minutes"))]
+    columns += [Column("device", False), Column("val mAP50"), Column("val mAP50-95")]
+    section.add(
+        table(
+            columns,
+            [_run(*run) for run in runs],
+            prose(
+                "Single training runs, with the trainer's own figures on validation, of the epoch whose weights were "
+                "kept. Where time ended them, not epochs, their order is no verdict on the architectures."
+            ),
+        )
+    )
+
+
+def _run(record: Node, epochs: Node) -> Row:
+    kept = max(range(len(epochs.content)), key=lambda at: float(epochs.content[at][_MAP50_95]))
+    name = record.record.name.removeprefix("training/").removesuffix(".json")
+    return row(
+        Label(name, record.at("device").source),
+        record.at("settings", "imgsz").value(0),
+        epochs.count(),
+        epochs.at(kept, "epoch").value(0),
+        computed("seconds / 60", lambda seconds: seconds / 60, record.at("seconds").value(), digits=1),
+        record.at("device").label(),
+        epochs.at(kept, _MAP50).value(),
+        epochs.at(kept, _MAP50_95).value(),
+    )

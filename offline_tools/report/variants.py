@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+"""The campaign's trained variants: each with its uncertainty, and what it must be compared with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from offline_tools.report.archive import Archive
+from offline_tools.report.records import Node
+from offline_tools.report.values import Label, Value, computed, difference, points
+
+_REQUIRED = ("name", "technique", "epochs", "seeds", "map50_val", "map50_val_std", "params", "gflops", "precision",
+             "latency_ms")  # fmt: skip
+# Words by which campaigns call a technique, and the one that stands for it here.
+_KINDS = {"distill": "distill", "prun": "prune", "regnet": "backbone", "backbone": "backbone", "teacher": "teacher"}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row of campaign.json's `variants`."""
+
+    node: Node
+
+    @property
+    def name(self) -> Label:
+        """What the campaign calls it."""
+        return self.node.at("name").label()
+
+    @property
+    def precision(self) -> str:
+        """As fp32 or int8."""
+        return str(self.node.at("precision").content).lower()
+
+    @property
+    def technique(self) -> str:
+        """Technique in short: direct, distill, backbone, prune or teacher."""
+        branch = self.node.find("branch")
+        if branch is not None and branch.content == "teacher":
+            return "teacher"
+        text = str(self.node.at("technique").content or "").lower()
+        return next((kind for word, kind in _KINDS.items() if word in text), "direct")
+
+    @property
+    def technique_label(self) -> Label:
+        """Technique in the campaign's words, with its settings where the record has them; files are left out."""
+        node, settings = self.node.at("technique"), self.node.find("technique_settings")
+        name = str(node.content or "none")
+        if settings is None:
+            return Label("direct" if name == "none" else name, node.source)
+        rest = {key: value for key, value in settings.content.items() if key not in ("kind", "teacher", "weights")}
+        shown = ", ".join(f"{key} {value}" for key, value in rest.items())
+        return Label(f"{name}: {shown}" if shown else name, settings.source)
+
+    @property
+    def seeds(self) -> Value:
+        """How many runs; the record may list the seeds or count them."""
+        node = self.node.at("seeds")
+        return node.count() if isinstance(node.content, list) else node.value(0)
+
+    @property
+    def map50(self) -> Value:
+        """Validation mAP50, the mean of the seeds."""
+        return self.node.at("map50_val").value(3)
+
+    @property
+    def deviation(self) -> Value | None:
+        """Its standard deviation over the seeds; None of a single run."""
+        node = self.node.find("map50_val_std")
+        return None if node is None or self.seeds.number < 2 else node.value(3)
+
+    def figure(self, key: str, digits: int, unit: str = "") -> Value | None:
+        """Another figure of the row, None where nothing stands there."""
+        node = self.node.find(key)
+        return None if node is None else node.value(digits, unit)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A variant beside the one that differs from it by the technique alone.
+
+    gain: points of mAP50. error: standard error of the gain in points, None where a side has a single run.
+    """
+
+    variant: Variant
+    baseline: Variant
+    gain: Value
+    error: Value | None
+
+    @property
+    def verdict(self) -> str:
+        """helped, hurt, unclear (within twice the standard error) or untested (single runs)."""
+        if self.error is None:
+            return "untested"
+        if abs(self.gain.number) <= 2 * self.error.number:
+            return "unclear"
+        return "helped" if self.gain.number > 0 else "hurt"
+
+    def latency_gain(self) -> Value | None:
+        """Milliseconds saved (negative: lost); None where one of them was not timed."""
+        mine, other = self.variant.figure("latency_ms", 2), self.baseline.figure("latency_ms", 2)
+        return None if mine is None or other is None else difference(mine, other, 2, " ms")
+
+
+def variants(archive: Archive) -> list[Variant]:
+    """All variants; none where there is no campaign. Raises RecordError where a row lacks a key."""
+    campaign = archive.find("campaign.json")
+    if campaign is None:
+        return []
+    found = [Variant(node) for node in campaign.at("variants")]
+    for variant in found:
+        for key in _REQUIRED:
+            variant.node.at(key)
+    return found
+
+
+def comparisons(found: Sequence[Variant], technique: str) -> list[Comparison]:
+    """Each variant of a technique beside its baseline, at equal precision.
+
+    Of a pruned network that is the one that it was pruned from; of others the direct training of the same model (for
+    a foreign backbone: of YOLO11n), with as many epochs where there is one.
+    """
+    pairs = []
+    for variant in found:
+        if variant.technique != technique:
+            continue
+        baseline = _baseline(variant, found)
+        if baseline is not None:
+            gain = points(variant.map50, baseline.map50)
+            pairs.append(Comparison(variant, baseline, gain, _error(variant, baseline)))
+    return pairs
+
+
+def best(found: Sequence[Variant]) -> Variant | None:
+    """The best on val, teachers aside."""
+    students = [variant for variant in found if variant.technique != "teacher"]
+    return max(students, key=lambda variant: variant.map50.number, default=None)
+
+
+def _baseline(variant: Variant, found: Sequence[Variant]) -> Variant | None:
+    settings = variant.node.find("technique_settings")
+    parent = str(settings.content.get("weights", "")) if settings else ""
+    if parent.startswith("@"):
+        return next((one for one in found if one.name.text == parent[1:] and one.precision == variant.precision), None)
+    direct = [one for one in found if one.technique == "direct" and one.precision == variant.precision]
+    alike = [one for one in direct if _model(one) == _model(variant)]
+    nano = [one for one in direct if "11n" in f"{_model(one)} {one.name.text}"]
+    choice = alike or nano or direct
+    budget = variant.node.at("epochs").content
+    return next((one for one in choice if one.node.at("epochs").content == budget), next(iter(choice), None))
+
+
+def _model(variant: Variant) -> str:
+    node = variant.node.find("model")
+    return str(node.content) if node else ""
+
+
+def _error(one: Variant, other: Variant) -> Value | None:
+    if one.deviation is None or other.deviation is None:
+        return None
+
+    def of(a: float, n: float, b: float, m: float) -> float:
+        return 100 * math.sqrt(a * a / n + b * b / m)
+
+    return computed(
+        "100 sqrt(std² / seeds + std² / seeds)", of, one.deviation, one.seeds, other.deviation, other.seeds,
+        digits=1, unit=" points",
+    )  # fmt: skip
