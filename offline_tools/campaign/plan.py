@@ -210,7 +210,9 @@ class _Plan:
 
 def _report(config: CampaignConfig, phases: Sequence[Phase]) -> Phase:
     inputs = {f"figures:{phase.name}": f"{phase.name}/figures.json" for phase in phases}
-    return Phase(REPORT, "report", {"campaign": config.name}, inputs, outputs=("campaign.json",), collects=True)
+    return Phase(
+        REPORT, "report", {"campaign": config.name}, inputs, outputs=("campaign.json", "report.*"), collects=True
+    )
 
 
 def _pass(config: CampaignConfig, variant: Variant) -> str:

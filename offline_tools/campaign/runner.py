@@ -21,7 +21,7 @@ from offline_tools.campaign.records import FIGURES, Record, read_figures, read_r
 from offline_tools.campaign.slots import Slots
 from offline_tools.campaign.surroundings import surroundings
 
-_POLL_S = 0.2
+_POLL_S = 0.05
 # A killed run's record then tells how long it ran, to within this.
 _HEARTBEAT_S = 30.0
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 from typing import Any
 
+from offline_tools.campaign.phase import CampaignError
 from offline_tools.campaign.records import write_json
 from offline_tools.campaign.step import Job
 from offline_tools.campaign.summary import summarize
@@ -14,11 +15,11 @@ VERSION = 1
 
 
 def run(job: Job) -> dict[str, Any]:
-    """Writes campaign.json, and report.html and report.pdf where their packages are installed."""
-    write_json(job.folder / "campaign.json", summarize(job.root))
-    if importlib.util.find_spec("offline_tools.report.command") is None:
-        return {"report": "not installed"}
+    """Writes campaign.json and the report on it, as PDF too where Typst is installed. Raises CampaignError."""
     from offline_tools.cli import main
 
-    main(["report", "--campaign", str(job.root), "--output", str(job.folder)])
-    return {"report": sorted(path.name for path in job.folder.glob("report.*"))}
+    write_json(job.folder / "campaign.json", {"campaign": job.settings["campaign"], **summarize(job.root)})
+    form = "both" if importlib.util.find_spec("typst") else "html"
+    if main(["report", "--campaign", str(job.folder), "--output", str(job.folder), "--format", form]):
+        raise CampaignError("the report was not written: see the log")
+    return {"files": sorted(path.name for path in job.folder.glob("report.*"))}
