@@ -6,15 +6,12 @@ from __future__ import annotations
 import struct
 import time
 from functools import partial
-from threading import Thread
 
-import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 from vision_msgs.msg import Detection2DArray, Detection3DArray
+
+from cone_detector.ros.spinning import SpinningNode
 
 TOPICS = {"detections/left": Detection2DArray, "detections/right": Detection2DArray, "cones": Detection3DArray}
 
@@ -25,17 +22,13 @@ class Arrivals:
     def __init__(self) -> None:
         """Starts ROS in this process; `close` ends it."""
         self.age_ms: dict[str, list[float]] = {topic: [] for topic in TOPICS}
-        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-        self._node = Node("cone_arrivals")
+        self._ros = SpinningNode("cone_arrivals", [])
         self._subscriptions: list[Subscription] = []
         for topic, kind in TOPICS.items():
             take = partial(self._take, self.age_ms[topic])
-            made = self._node.create_subscription(kind, topic, take, QoSProfile(depth=500), raw=True)
+            made = self._ros.node.create_subscription(kind, topic, take, QoSProfile(depth=500), raw=True)
             self._subscriptions.append(made)
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self._node)
-        self._thread = Thread(target=self._spin, name="arrivals", daemon=True)
-        self._thread.start()
+        self._ros.start()
 
     @property
     def connected(self) -> bool:
@@ -44,16 +37,7 @@ class Arrivals:
 
     def close(self) -> None:
         """Ends the thread and ROS."""
-        self._executor.shutdown()
-        self._thread.join()
-        self._node.destroy_node()
-        rclpy.try_shutdown()
-
-    def _spin(self) -> None:
-        try:
-            self._executor.spin()
-        except ExternalShutdownException:
-            return
+        self._ros.close()
 
     @staticmethod
     def _take(ages: list[float], raw: bytes) -> None:

@@ -4,16 +4,12 @@
 from __future__ import annotations
 
 import time
-from threading import Thread
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from rclpy.signals import SignalHandlerOptions
 
 from cone_detector.monitor import Board
+from cone_detector.ros.spinning import SpinningNode
 
 _PREFIX = "cone_detector: "
 
@@ -24,27 +20,15 @@ class Listener:
     def __init__(self, board: Board, ros_arguments: list[str]) -> None:
         """ros_arguments: as `--ros-args -r latency:=/car/latency`."""
         self._board = board
-        rclpy.init(args=ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
-        self._node = Node("cone_monitor")
-        self._node.create_subscription(DiagnosticArray, "latency", self._take_latency, QoSProfile(depth=50))
-        self._node.create_subscription(DiagnosticArray, "/diagnostics", self._take_diagnostics, QoSProfile(depth=10))
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self._node)
-        self._thread = Thread(target=self._spin, name="listener", daemon=True)
-        self._thread.start()
+        self._ros = SpinningNode("cone_monitor", ros_arguments)
+        subscribe = self._ros.node.create_subscription
+        subscribe(DiagnosticArray, "latency", self._take_latency, QoSProfile(depth=50))
+        subscribe(DiagnosticArray, "/diagnostics", self._take_diagnostics, QoSProfile(depth=10))
+        self._ros.start()
 
     def close(self) -> None:
         """Ends the thread and ROS."""
-        self._executor.shutdown()
-        self._thread.join()
-        self._node.destroy_node()
-        rclpy.try_shutdown()
-
-    def _spin(self) -> None:
-        try:
-            self._executor.spin()
-        except ExternalShutdownException:
-            return
+        self._ros.close()
 
     def _take_latency(self, message: DiagnosticArray) -> None:
         status = message.status[0]

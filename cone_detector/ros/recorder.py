@@ -8,16 +8,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from threading import Thread
 from typing import Any
 
 import numpy as np
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, Detection3DArray
 
@@ -25,6 +20,7 @@ from cone_detector.classes import CLASS_NAMES
 from cone_detector.detections import Detections
 from cone_detector.latency import STAGES
 from cone_detector.replay.records import FrameRecord, count_cones, engine_text
+from cone_detector.ros.spinning import SpinningNode
 
 # Deep enough for a recorder that is held up for seconds.
 _QOS = QoSProfile(depth=500)
@@ -72,8 +68,7 @@ class Recorder:
         """Starts ROS in this process; `close` ends it. ros_arguments: as remappings. Ctrl-C is left to the caller."""
         self.answers: dict[int, Answer] = {}
         self.engine = ""
-        rclpy.init(args=ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
-        self._node = Node("cone_recorder")
+        self._ros = SpinningNode("cone_recorder", ros_arguments)
         taken: list[tuple[Any, str, Callable[[Any], None]]] = [
             (Detection2DArray, "detections/left", partial(self._take_detections, 0)),
             (Detection2DArray, "detections/right", partial(self._take_detections, 1)),
@@ -81,18 +76,12 @@ class Recorder:
             (DiagnosticArray, "latency", self._take_latency),
             (DiagnosticArray, "/diagnostics", self._take_diagnostics),
         ]
-        self._subscriptions = [self._node.create_subscription(*one, _QOS) for one in taken]
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self._node)
-        self._thread = Thread(target=self._spin, name="recorder", daemon=True)
-        self._thread.start()
+        self._subscriptions = [self._ros.node.create_subscription(*one, _QOS) for one in taken]
+        self._ros.start()
 
     def close(self) -> None:
         """Ends the thread and ROS; answers stay."""
-        self._executor.shutdown()
-        self._thread.join()
-        self._node.destroy_node()
-        rclpy.try_shutdown()
+        self._ros.close()
 
     def wait_for_node(self, timeout_s: float) -> bool:
         """Whether a node's publishers were found within `timeout_s`, so that its first answer is not missed."""
@@ -110,12 +99,6 @@ class Recorder:
         while known != len(self.answers) and time.monotonic() < end:
             known = len(self.answers)
             time.sleep(quiet_s)
-
-    def _spin(self) -> None:
-        try:
-            self._executor.spin()
-        except ExternalShutdownException:
-            return
 
     def _answer(self, header: Header) -> Answer:
         stamp_ns = header.stamp.sec * 10**9 + header.stamp.nanosec
