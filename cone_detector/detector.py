@@ -26,6 +26,7 @@ from cone_detector.adaptive import (
     merge,
 )
 from cone_detector.adaptive.band import NOMINAL_FOCAL_SHARE, horizon_share
+from cone_detector.adaptive.policies import Fixed
 from cone_detector.boxes import keep_confident, split_by_confidence, suppress
 from cone_detector.classes import CLASS_NAMES
 from cone_detector.detections import Cones, Detections
@@ -233,7 +234,8 @@ def _make_plan(settings: Settings, policy: Policy) -> _Plan:
         [settings[f"class_confidence.{name}"] or settings["confidence"] for name in CLASS_NAMES], np.float32
     )
     floor = float(thresholds.min())
-    if settings["policy.evidence.ambiguous"]:
+    # A fixed policy asks for no evidence: nobody looks at fainter rows.
+    if settings["policy.evidence.ambiguous"] and not isinstance(policy, Fixed):
         floor = min(floor, settings["policy.ambiguous_from"])
     return _Plan(
         policy,

@@ -7,7 +7,7 @@ The geometry is ultralytics' (centred, rounded, padding value 114), so that weig
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -42,22 +42,28 @@ class Letterbox:
         offset = (round((canvas[0] - scaled[0]) / 2 - 0.1), round((canvas[1] - scaled[1]) / 2 - 0.1))
         return cls(source, canvas, scaled, offset)
 
-    @property
+    @cached_property
     def scale(self) -> tuple[float, float]:
         """Canvas pixels a source pixel, along x and y."""
         return self.scaled[0] / self.source[0], self.scaled[1] / self.source[1]
 
     def to_source(self, xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
         """Maps boxes from the canvas to the image, clipped to it. (N, 4) canvas pixels in, (N, 4) image pixels out."""
-        offset = np.array(self.offset * 2, np.float32)
-        scale = np.array(self.scale * 2, np.float32)
+        offset, scale, size = self._corners
         boxes = (xyxy - offset) / scale
-        np.clip(boxes, 0, np.array(self.source * 2, np.float32), out=boxes)
+        np.clip(boxes, 0, size, out=boxes)
         return boxes
 
     def to_canvas(self, xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
         """Maps boxes from the image to the canvas. (N, 4) image pixels in, (N, 4) canvas pixels out."""
-        return xyxy * np.array(self.scale * 2, np.float32) + np.array(self.offset * 2, np.float32)
+        offset, scale, _ = self._corners
+        return xyxy * scale + offset
+
+    @cached_property
+    def _corners(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Offset, scale and source size for x1, y1, x2, y2."""
+        offset, scale, size = (np.array(values * 2, np.float32) for values in (self.offset, self.scale, self.source))
+        return offset, scale, size
 
 
 class LetterboxWriter:

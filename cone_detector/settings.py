@@ -74,7 +74,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     _live("nms_iou", 0.5, "Overlap above which the weaker of two boxes of one class goes.",
           low=0.05, high=1.0),
-    _live("nms_iou_across_classes", 0.7, "Overlap above which the weaker of two boxes of any classes goes; 1: both stay.",
+    _live("nms_iou_across_classes", 0.7, "Overlap above which the weaker of any two boxes goes; 1: both stay.",
           low=0.05, high=1.0),
     # Adaptive inference
     _live("policy.name", "auto", "Which passes run on a frame. auto: band where its engine is, else fixed_640.",

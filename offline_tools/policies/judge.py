@@ -56,7 +56,8 @@ class Judge:
         self._store = store
         self._labelled = labelled
         self._script = _Script()
-        lowest = Settings({"confidence": _LOWEST_CONFIDENCE, "stereo.enabled": False})
+        # mAP ranks the guesses of each class by itself, as in offline_tools/evaluate.py.
+        lowest = Settings({"confidence": _LOWEST_CONFIDENCE, "nms_iou_across_classes": 1.0, "stereo.enabled": False})
         self._scorer = StereoDetector(store, lowest, policy=self._script)
         self._scored: dict[tuple[object, ...], tuple[Scored, Scored]] = {}
 
