@@ -13,6 +13,8 @@ import yaml
 from offline_tools.campaign.phase import CampaignError
 
 BRANCHES = ("A", "B", "teacher")
+# Of the whole canvas; offline_tools.export knows the others, and needs packages that a training machine lacks.
+PASSES = ("640", "320")
 RUNTIMES = ("openvino", "tensorrt")
 
 
@@ -22,7 +24,8 @@ class Variant:
 
     branch: "A" and "B" compete; a "teacher" is measured, but never chosen.
     model, technique: as in a training configuration. "@NAME" stands for the weights of the variant NAME, of the same
-    seed where it has it. stages: of the campaign's training configuration; the last one's name is the engine's pass.
+    seed where it has it. stages: of the campaign's training configuration; those called 640 or 320 become engines of
+    that pass.
     int8: quantize it. loader: as the campaign's, for this variant.
     """
 
@@ -157,6 +160,8 @@ def _check(config: CampaignConfig) -> None:
     for number, variant in enumerate(config.variants):
         if not variant.name.replace("-", "").replace("_", "").isalnum() or names.count(variant.name) > 1:
             raise CampaignError(f"variant name '{variant.name}': use letters, digits, - and _, each name once")
+        if (stage := (variant.stages or config.stages)[-1]) not in PASSES:
+            raise CampaignError(f"variant {variant.name}: the last stage is '{stage}', must be a pass: {PASSES}")
         if variant.branch not in BRANCHES:
             raise CampaignError(f"variant {variant.name}: branch is '{variant.branch}', use one of {BRANCHES}")
         if not variant.seeds or not all(isinstance(seed, int) and seed >= 0 for seed in variant.seeds):

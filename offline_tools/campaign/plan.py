@@ -12,7 +12,7 @@ import yaml
 
 from offline_tools.campaign.config import CampaignConfig, Variant
 from offline_tools.campaign.phase import CampaignError, External, Phase, When, in_order
-from offline_tools.campaign.training import train_phase, weights_of
+from offline_tools.campaign.training import train_phase, views, weights_of
 
 GATE, CHOOSE, TEST, REPORT = "gate", "choose", "final-test", "report"
 
@@ -21,7 +21,12 @@ def make_plan(config: CampaignConfig) -> list[Phase]:
     """All phases, each behind what it needs, and first those that should start first. Raises CampaignError."""
     plan = _Plan(config)
     trainings = [train_phase(config, plan.base, variant, seed) for variant, seed in plan.networks()]
-    measured = [phase for variant in config.variants for phase in plan.measure(variant)]
+    measured = [
+        phase
+        for variant in config.variants
+        for name, view in views(config, variant)
+        for phase in plan.measure(variant, name, view)
+    ]
     phases = [*plan.data(), *trainings, *measured, *plan.gate(), *plan.decide()]
     phases.append(_report(config, phases))
     return in_order([plan.behind_the_gate(phase) for phase in phases])
@@ -71,30 +76,30 @@ class _Plan:
         """Settings by which frames are read."""
         return {"aspect": self.config.dataset.aspect, "border": self.config.dataset.border}
 
-    def measure(self, variant: Variant) -> list[Phase]:
+    def measure(self, variant: Variant, name: str, view: str) -> list[Phase]:
         """From the weights of each seed to the engine of the best, its accuracy on val and its latency."""
-        view = _pass(self.config, variant)
-        engine, labels = f"{variant.name}-{view}", {"variant": variant.name, "branch": variant.branch, "pass": view}
+        engine = f"{name}-{view}"
+        labels = {"variant": variant.name, "branch": variant.branch, "measured": name, "pass": view}
         found, inputs = [], {}
         for seed in variant.seeds:
             export = Phase(
-                f"export-{variant.name}-s{seed}",
+                f"export-{name}-s{seed}",
                 "export",
-                {"model": variant.name, "pass": view},
-                {"weights": weights_of(self.config, variant, seed)},
+                {"model": name, "pass": view},
+                {"weights": weights_of(self.config, variant, seed, view)},
                 outputs=(f"{engine}.json", f"{engine}.onnx"),
                 labels={**labels, "seed": seed},
             )
             manifest = f"{export.name}/{engine}.json"
-            evaluation = self._evaluate(f"{variant.name}-s{seed}", manifest, {**labels, "seed": seed})
+            evaluation = self._evaluate(f"{name}-s{seed}", manifest, {**labels, "seed": seed})
             found += [export, evaluation]
             inputs[f"engine:{seed}"] = manifest
             inputs[f"evaluation:{seed}"] = f"{evaluation.name}/figures.json"
         outputs = (f"{engine}.json", f"{engine}.onnx")
-        pick = Phase(f"pick-{variant.name}", "pick", {}, inputs, outputs=outputs, collects=True, labels=labels)
-        found += [pick, *self._latency(variant, "fp32", f"{pick.name}/{engine}.json", labels)]
+        pick = Phase(f"pick-{name}", "pick", {}, inputs, outputs=outputs, collects=True, labels=labels)
+        found += [pick, *self._latency(name, "fp32", f"{pick.name}/{engine}.json", labels)]
         if variant.int8:
-            found += self._int8(variant, f"{pick.name}/{engine}.json", engine, labels)
+            found += self._int8(name, f"{pick.name}/{engine}.json", engine, labels)
         return found
 
     def _evaluate(self, name: str, manifest: str, labels: dict[str, Any]) -> Phase:
@@ -102,14 +107,14 @@ class _Plan:
         read = self.dataset("val")
         return replace(phase, inputs={"engine": manifest, **read.get("inputs", {})}, external=read.get("external", {}))
 
-    def _int8(self, variant: Variant, manifest: str, engine: str, labels: dict[str, Any]) -> list[Phase]:
+    def _int8(self, name: str, manifest: str, engine: str, labels: dict[str, Any]) -> list[Phase]:
         read = self.dataset("train")
         stem = f"{engine}-int8-openvino"
         outputs = [f"{stem}.json", f"{stem}.xml", f"{stem}.bin"]
         if "tensorrt" in self.config.runtimes:
             outputs += [f"{engine}-int8-qdq.json", f"{engine}-int8-qdq.onnx"]
         int8 = Phase(
-            f"int8-{variant.name}",
+            f"int8-{name}",
             "int8",
             {"images": self.config.calibration_images, "runtimes": list(self.config.runtimes), **self.source()},
             {"engine": manifest, **read.get("inputs", {})},
@@ -120,23 +125,24 @@ class _Plan:
         quantized = f"{int8.name}/{stem}.json"
         found = [
             int8,
-            self._evaluate(f"{variant.name}-int8", quantized, {**labels, "precision": "int8"}),
-            *self._latency(variant, "int8", quantized, labels),
+            self._evaluate(f"{name}-int8", quantized, {**labels, "precision": "int8"}),
+            *self._latency(name, "int8", quantized, labels),
         ]
         if "tensorrt" in self.config.runtimes:
-            found += self._tensorrt(variant, manifest, f"{int8.name}/{engine}-int8-qdq.json", labels)
+            found += self._tensorrt(name, manifest, f"{int8.name}/{engine}-int8-qdq.json", labels)
         return found
 
-    def _latency(self, variant: Variant, precision: str, manifest: str, labels: dict[str, Any]) -> list[Phase]:
+    def _latency(self, name: str, precision: str, manifest: str, labels: dict[str, Any]) -> list[Phase]:
         settings = {"pairs": self.config.latency_pairs}
-        name = f"latency-{variant.name}-{precision}"
         labels = {**labels, "precision": precision}
-        return [Phase(name, "latency", settings, {"engine": manifest}, alone=True, labels=labels)]
+        return [
+            Phase(f"latency-{name}-{precision}", "latency", settings, {"engine": manifest}, alone=True, labels=labels)
+        ]
 
-    def _tensorrt(self, variant: Variant, manifest: str, quantized: str, labels: dict[str, Any]) -> list[Phase]:
+    def _tensorrt(self, name: str, manifest: str, quantized: str, labels: dict[str, Any]) -> list[Phase]:
         labels = {**labels, "precision": "int8", "runtime": "tensorrt"}
         build = Phase(
-            f"build-{variant.name}",
+            f"build-{name}",
             "build",
             {},
             {"float": manifest, "quantized": quantized},
@@ -145,9 +151,9 @@ class _Plan:
             labels=labels,
         )
         plan = f"{build.name}/engines/*int8*.json"
-        evaluation = replace(self._evaluate(f"{variant.name}-tensorrt", plan, labels), device=True)
+        evaluation = replace(self._evaluate(f"{name}-tensorrt", plan, labels), device=True)
         latency = Phase(
-            f"latency-{variant.name}-tensorrt",
+            f"latency-{name}-tensorrt",
             "latency",
             {"pairs": self.config.latency_pairs},
             {"engine": plan},
@@ -160,8 +166,9 @@ class _Plan:
     def gate(self) -> list[Phase]:
         """The gate, where branch A has variants."""
         inputs = {
-            f"evaluation:{variant.name}-s{seed}": f"evaluate-{variant.name}-s{seed}/figures.json"
+            f"evaluation:{name}-s{seed}": f"evaluate-{name}-s{seed}/figures.json"
             for variant, seed in self.networks()
+            for name, _ in views(self.config, variant)
             if variant.branch == "A"
         }
         settings = {key: value for key, value in asdict(self.config.gate).items() if key != "train_both"}
@@ -170,19 +177,13 @@ class _Plan:
     def decide(self) -> list[Phase]:
         """The choice among the engines, and the final evaluation of the chosen one."""
         inputs = {GATE: f"{GATE}/figures.json"} if "A" in self.branch.values() else {}
+        branch = {}
         for variant in self.config.variants:
-            if variant.branch == "teacher":
-                continue
-            stem = f"{variant.name}-{_pass(self.config, variant)}"
-            if variant.int8:
-                inputs[f"engine:{variant.name}"] = f"int8-{variant.name}/{stem}-int8-openvino.json"
-                inputs[f"evaluation:{variant.name}"] = f"evaluate-{variant.name}-int8/figures.json"
-                inputs[f"latency:{variant.name}"] = f"latency-{variant.name}-int8/figures.json"
-            else:
-                inputs[f"engine:{variant.name}"] = f"pick-{variant.name}/{stem}.json"
-                inputs[f"evaluation:{variant.name}"] = f"pick-{variant.name}/figures.json"
-                inputs[f"latency:{variant.name}"] = f"latency-{variant.name}-fp32/figures.json"
-        settings = {"margin": self.config.margin, "branch": {k: v for k, v in self.branch.items() if v != "teacher"}}
+            if variant.branch != "teacher":
+                for name, view in views(self.config, variant):
+                    branch[name] = variant.branch
+                    inputs.update(_candidate(name, view, variant.int8))
+        settings = {"margin": self.config.margin, "branch": branch}
         choose = Phase(CHOOSE, "choose", settings, inputs, outputs=("engine/*.json",), collects=True)
         has_test = "test" in self.config.dataset.scenes or not self.config.dataset.scenes
         if not self.config.ledger or not has_test:
@@ -215,5 +216,14 @@ def _report(config: CampaignConfig, phases: Sequence[Phase]) -> Phase:
     )
 
 
-def _pass(config: CampaignConfig, variant: Variant) -> str:
-    return (variant.stages or config.stages)[-1]
+def _candidate(name: str, view: str, int8: bool) -> dict[str, str]:
+    """What the choice must know of one engine."""
+    if int8:
+        engine, measured, precision = f"int8-{name}/{name}-{view}-int8-openvino.json", f"evaluate-{name}-int8", "int8"
+    else:
+        engine, measured, precision = f"pick-{name}/{name}-{view}.json", f"pick-{name}", "fp32"
+    return {
+        f"engine:{name}": engine,
+        f"evaluation:{name}": f"{measured}/figures.json",
+        f"latency:{name}": f"latency-{name}-{precision}/figures.json",
+    }

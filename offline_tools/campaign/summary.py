@@ -27,8 +27,9 @@ def summarize(root: Path) -> dict[str, Any]:
     variants = []
     for name, runs in trained.items():
         runs.sort(key=lambda record: record.labels["seed"])
-        variants.append(_float_entry(name, runs, done))
-        variants += _int8_entries(name, runs, done)
+        for measured in _measured(name, done):
+            variants += _float_entry(measured, runs, done)
+            variants += _int8_entries(measured, runs, done)
     return {
         "gate": done["gate"].figures if "gate" in done else None,
         "chosen": done["choose"].figures if "choose" in done else None,
@@ -55,12 +56,21 @@ def _read(root: Path) -> tuple[dict[str, Record], list[dict[str, str]]]:
     return done, unfinished
 
 
-def _float_entry(name: str, runs: Sequence[Record], done: Mapping[str, Record]) -> dict[str, Any]:
-    """All seeds of a variant together, in float: the detector's figures where each seed has them."""
+def _measured(name: str, done: Mapping[str, Record]) -> list[str]:
+    """Names of a variant's engines: its own, and those of passes that it was trained for on the way."""
+    found = {record.labels.get("measured", name) for record in done.values() if record.labels.get("variant") == name}
+    return sorted(found | {name})
+
+
+def _float_entry(name: str, runs: Sequence[Record], done: Mapping[str, Record]) -> list[dict[str, Any]]:
+    """All seeds together, in float: the detector's figures where each seed has them, else the trainer's."""
     phases = [done.get(f"evaluate-{name}-s{record.labels['seed']}") for record in runs]
     detector = [record.figures for record in phases if record is not None]
     trainer = [record.figures["map50"] for record in runs]
     complete = len(detector) == len(runs)
+    if not complete and name != runs[0].labels["variant"]:
+        # The trainer's figures are those of the last pass.
+        return []
     map50 = [figures["map50"] for figures in detector] if complete else trainer
     entry = {
         **_about(name, runs),
@@ -75,7 +85,7 @@ def _float_entry(name: str, runs: Sequence[Record], done: Mapping[str, Record]) 
             entry[f"{key}_val"] = round(fmean(figures[key] for figures in detector), 4)
         entry["images"], entry["data_sha256"] = detector[0]["images"], detector[0]["data_sha256"]
         entry["resolution"] = detector[0]["resolution"]
-    return {**entry, **_latency(done.get(f"latency-{name}-fp32"))}
+    return [{**entry, **_latency(done.get(f"latency-{name}-fp32"))}]
 
 
 def _int8_entries(name: str, runs: Sequence[Record], done: Mapping[str, Record]) -> list[dict[str, Any]]:
@@ -85,12 +95,13 @@ def _int8_entries(name: str, runs: Sequence[Record], done: Mapping[str, Record])
         evaluation, pick = done.get(f"evaluate-{name}-{suffix}"), done.get(f"pick-{name}")
         if evaluation is None or pick is None:
             continue
-        seed = pick.figures["seed"]
+        figures, seed = evaluation.figures, pick.figures["seed"]
         chosen = [record for record in runs if record.labels["seed"] == seed]
-        figures = evaluation.figures
+        if not chosen:
+            continue
         entries.append(
             {
-                **_about(name, chosen or runs),
+                **_about(name, chosen),
                 "seeds": [seed],
                 "precision": figures["precision"],
                 "runtime": figures["runtime"],
@@ -111,7 +122,8 @@ def _int8_entries(name: str, runs: Sequence[Record], done: Mapping[str, Record])
 def _about(name: str, runs: Sequence[Record]) -> dict[str, Any]:
     first = runs[0]
     technique = first.settings["technique"]
-    trainer = [record.figures["map50"] for record in runs]
+    last = name == first.labels["variant"]
+    trainer = [record.figures["map50"] for record in runs] if last else []
     return {
         "name": name,
         "branch": first.labels["branch"],
@@ -122,7 +134,7 @@ def _about(name: str, runs: Sequence[Record]) -> dict[str, Any]:
         "seeds": [record.labels["seed"] for record in runs],
         "params": first.figures["params"],
         "gflops": first.figures["gflops"],
-        "map50_val_trainer": round(fmean(trainer), 4),
+        "map50_val_trainer": round(fmean(trainer), 4) if trainer else None,
         "map50_val_trainer_std": _deviation(trainer),
         "train_seconds": [record.seconds for record in runs],
         "train_device": first.figures["device"],

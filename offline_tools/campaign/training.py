@@ -6,14 +6,27 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from offline_tools.campaign.config import CampaignConfig, Variant
+from offline_tools.campaign.config import PASSES, CampaignConfig, Variant
 from offline_tools.campaign.phase import CampaignError, External, Phase
 
 
-def weights_of(config: CampaignConfig, variant: Variant, seed: int) -> str:
-    """The weights of a variant as an input, "PHASE/PATH"; those of its first seed where it has no such seed."""
+def views(config: CampaignConfig, variant: Variant) -> list[tuple[str, str]]:
+    """The engines that a variant is measured as, (name, pass): one for each of its stages that is called like a pass.
+
+    The last one has the variant's own name.
+    """
+    stages = variant.stages or config.stages
+    passes = [stage for stage in stages if stage in PASSES]
+    return [(variant.name if view == passes[-1] else f"{variant.name}-{view}", view) for view in passes]
+
+
+def weights_of(config: CampaignConfig, variant: Variant, seed: int, stage: str = "") -> str:
+    """The weights of a variant as an input, "PHASE/PATH"; those of its first seed where it has no such seed.
+
+    stage: whose weights; the last one's where not given.
+    """
     known = seed if seed in variant.seeds else variant.seeds[0]
-    stage = (variant.stages or config.stages)[-1]
+    stage = stage or (variant.stages or config.stages)[-1]
     return f"train-{variant.name}-s{known}/{stage}/weights/best.pt"
 
 
@@ -26,6 +39,8 @@ def train_phase(config: CampaignConfig, base: dict[str, Any], variant: Variant, 
     by_name = {other.name: other for other in config.variants}
     inputs = {f"weights:{name}": weights_of(config, by_name[name], seed) for name in variant.references}
     external = {}
+    if variant.model.endswith(".pt"):
+        external["model"] = External(Path(variant.model), "file")
     if config.data:
         external["data"] = External(Path(config.data), "prepared")
     else:
