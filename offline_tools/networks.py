@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 from ultralytics import YOLO
-from ultralytics.nn.tasks import DetectionModel
+from ultralytics.nn.tasks import DetectionModel, yaml_model_load
 from ultralytics.utils.torch_utils import get_flops
 
 from cone_detector.classes import CLASS_NAMES
@@ -22,9 +22,10 @@ _FLOPS_SIDE = 640
 
 def build(cfg: str | dict[str, Any], seed: int) -> DetectionModel:
     """An untrained detector of the project's classes, its weights drawn from `seed`."""
+    values = {**(cfg if isinstance(cfg, dict) else yaml_model_load(cfg)), "nc": len(CLASS_NAMES)}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = DetectionModel(cfg, nc=len(CLASS_NAMES), verbose=False)
+        model = DetectionModel(values, verbose=False)
     model.names = dict(enumerate(CLASS_NAMES))
     return model
 

@@ -8,13 +8,13 @@ import importlib.util
 import json
 import os
 import pickle
-import platform
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cone_detector.engine.manifest import file_sha256
+from cone_detector.replay.machine import machine
 from offline_tools.datasets.guard import SplitGuard
 from offline_tools.datasets.prepare import prepare, split_sha256
 from offline_tools.datasets.sample import DatasetError
@@ -137,7 +137,7 @@ def _device(chosen: str) -> str:
     import torch
 
     if chosen == "cpu" or not torch.cuda.is_available():
-        return platform.processor() or platform.machine()
+        return str(machine()["cpu"])
     indices = [int(part) for part in chosen.split(",") if part.strip().isdigit()] or [0]
     name = torch.cuda.get_device_name(indices[0])
     return name if len(indices) == 1 else f"{len(indices)} x {name}"

@@ -61,8 +61,8 @@ def run(args: argparse.Namespace) -> int:
     if args.proxy:
         best = rank([_train(candidate, number, args) for number, candidate in enumerate(best, 1)], "map50")
     Console().print(_table([*best, *rest]))
-    technique = yaml.safe_dump({"technique": describe(best[0].technique)}, default_flow_style=None, sort_keys=False)
-    print(technique, end="")
+    mapping = {"technique": describe(best[0].technique)}
+    print(yaml.safe_dump(mapping, default_flow_style=None, sort_keys=False, width=1000), end="")
     if args.json:
         args.json.write_text(json.dumps([_record(candidate) for candidate in [*best, *rest]], indent=1) + "\n")
     return 0
@@ -86,15 +86,15 @@ def _train(candidate: Candidate, number: int, args: argparse.Namespace) -> Candi
 
 
 def _table(candidates: list[Candidate]) -> Table:
-    table = Table("depth", "w_0", "w_a", "w_m", "group", "widths", "blocks", "GFLOPs", "params", "ms", "val mAP50")
+    table = Table("depth", "w_0", "w_a", "group", "widths", "blocks", "GFLOPs", "M params", "ms", "mAP50", box=None)
     for one in candidates:
         settings = one.technique
         table.add_row(
-            *(str(value) for value in (settings.depth, settings.w_0, settings.w_a, settings.w_m, settings.group)),
+            *(str(value) for value in (settings.depth, settings.w_0, settings.w_a, settings.group)),
             " ".join(map(str, one.widths)),
             " ".join(map(str, one.depths)),
             f"{one.gflops:.2f}",
-            f"{one.params / 1e6:.2f} M",
+            f"{one.params / 1e6:.2f}",
             "" if one.latency_ms is None else f"{one.latency_ms:.1f}",
             "" if one.map50 is None else f"{one.map50:.3f}",
         )

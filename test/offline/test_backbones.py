@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """RegNets stand under YOLO11's neck with the strides and widths that the paper and the libraries give them."""
 
+import json
 import math
 
 import pytest
+import yaml
 
 pytestmark = pytest.mark.offline
 
@@ -15,10 +17,11 @@ from ultralytics import YOLO  # noqa: E402
 
 from offline_tools import backbones, networks  # noqa: E402
 from offline_tools.backbones import detector_yaml, stages, write_start  # noqa: E402
+from offline_tools.cli import main  # noqa: E402
 from offline_tools.export import export  # noqa: E402
 from offline_tools.onnx_engine import open_engine  # noqa: E402
 from offline_tools.regnet_search import Budget, Candidate, draw, rank  # noqa: E402
-from offline_tools.technique import Backbone, TechniqueError  # noqa: E402
+from offline_tools.technique import Backbone, TechniqueError, read_technique  # noqa: E402
 from offline_tools.trainer import ConeTrainer  # noqa: E402
 
 REGNET = Backbone("regnet", depth=13, w_0=24, w_a=24.0, w_m=2.5, group=8)
@@ -133,6 +136,16 @@ def test_the_search_keeps_its_budget_and_repeats_itself():
     assert all(4.0 <= one.gflops <= 8.0 for one in found)
     assert len({(one.widths, one.depths, one.technique.group) for one in found}) == len(found)
     assert draw(budget, "yolo11n.yaml", 4, 3, lambda: None) == found
+
+
+def test_the_command_prints_a_technique_to_paste(tmp_path, capsys):
+    options = ["--gflops", "7", "--draws", "6", "--seed", "3", "--json", str(tmp_path / "found.json")]
+    assert main(["regnet-search", *options]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("technique:")]
+    technique = read_technique(yaml.safe_load(line)["technique"])
+    best, *others = json.loads((tmp_path / "found.json").read_text())
+    assert read_technique(best["technique"]) == technique
+    assert all(best["params"] <= other["params"] for other in others)
 
 
 def test_a_budget_that_nothing_keeps_says_so():
