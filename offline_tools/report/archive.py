@@ -35,7 +35,7 @@ KNOWN = {
         Known("h200.json", Kind.MEASURED, "the latency of TensorRT engines on a GPU",
               "cone-tools benchmark engines/*tensorrt*.json --output docs/benchmarks/h200.json"),
         Known("rtx4060.json", Kind.SIMULATED, "the projection to the car's RTX 4060",
-              "cone-tools project --output docs/benchmarks/rtx4060.json"),
+              "cone-tools projection docs/benchmarks/h200.json --output docs/benchmarks/rtx4060.json"),
         Known("cpu_pipeline.json", Kind.MEASURED, "the whole pipeline on a CPU beside ultralytics",
               "cone-replay bench-cpu"),
         Known("adaptive.json", Kind.MEASURED, "the adaptive policies", "cone-tools policies --data DATASET"),

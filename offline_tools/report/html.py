@@ -19,6 +19,8 @@ _KINDS = {
     Kind.QUOTED: "q: quoted from others",
     Kind.TARGET: "t: a target of the plan",
 }
+# A table of more columns is set closer.
+_MANY = 9
 
 
 def to_html(document: Document) -> str:
@@ -86,7 +88,8 @@ class _Page:
 
     def _table(self, table: Table, caption: str, sources: str) -> str:
         rows = "".join(self._row(table, row) for row in table.rows)
-        body = f"<table><thead>{_head(table.columns)}</thead><tbody>{rows}</tbody></table>"
+        wide = ' class="wide"' if len(table.columns) > _MANY else ""
+        body = f"<table{wide}><thead>{_head(table.columns)}</thead><tbody>{rows}</tbody></table>"
         if table.small:
             return f'<details><summary>{caption}</summary><div class="scroll">{body}</div></details>'
         note = f'<p class="note">{self._parts(table.note)} {sources}</p>'
@@ -121,9 +124,9 @@ class _Page:
     def _part(self, part: Part) -> str:
         if isinstance(part, Value):
             mark = f"<sup>{part.mark}</sup>" if part.mark else ""
-            source = escape(source_of(part))
-            kinds = " ".join(kind.value for kind in part.kinds)
-            return f'<span class="v {kinds}" title="{source}">{escape(part.text)}{mark}</span>'
+            kinds = [kind.value for kind in part.kinds]
+            source = escape(f"{', '.join(kinds)}: {source_of(part)}")
+            return f'<span class="v {" ".join(kinds)}" title="{source}">{escape(part.text)}{mark}</span>'
         if isinstance(part, Label):
             return f'<span class="label" title="{escape(str(part.source))}">{escape(part.text)}</span>'
         if isinstance(part, Cite):

@@ -54,11 +54,10 @@ def sources_line(block: Block) -> str:
 
 
 def source_of(value: Value) -> str:
-    """A figure's source in a line: "measured, accuracy.json: models[0].map50"; of a computed one, how."""
-    kinds = ", ".join(kind.value for kind in value.kinds)
+    """A figure's places in a line: "accuracy.json: models[0].map50"; of a computed one, what it was made from."""
     places = "; ".join(f"{source.record}: {readable(source.key)}" for source in value.sources[:4])
     more = f"; and {len(value.sources) - 4} more" if len(value.sources) > 4 else ""
-    return f"{'computed, ' if value.how else ''}{kinds}, {places}{more}"
+    return f"{'from ' if value.how else ''}{places}{more}"
 
 
 def _sections(sections: Sequence[Section], above: str) -> Iterator[tuple[str, int, Section]]:

@@ -20,6 +20,8 @@ from offline_tools.report.records import Node
 from offline_tools.report.values import Label, Value, difference, ratio
 from offline_tools.report.variants import Variant, variants
 
+CAR = "RTX 4060"
+
 
 def entries(archive: Archive) -> list[Entry]:
     """All rows: the GPU machine's, the car's, the CPU's, the campaign's."""
@@ -47,28 +49,22 @@ def gpu_entries(archive: Archive) -> Iterator[Entry]:
 
 
 def car_entries(archive: Archive) -> Iterator[Entry]:
-    """What the projection says of the car's GPU: engines in a list, or milliseconds by names like yolo11n-640-int8."""
+    """What the projection says of the car's GPU; what happens on the host is the measuring machine's."""
     record = archive.find("rtx4060.json")
-    if record is None:
-        return
-    listed = record.find("engines")
-    frames = record.at("frame_ms") if listed is None else listed
-    if not isinstance(frames.content, list | dict):
-        frames = Node(record.record, (), {"frame_ms": frames.content})
-    for node in frames:
-        model, precision, canvas = (_part(record, node, key) for key in ("model", "precision", "canvas"))
-        frame = node.at("frame_ms") if isinstance(node.content, dict) else node
-        compute = node.find("compute_ms")
+    for engine in record.at("engines") if record else ():
+        model, precision, canvas = (engine.at(key).label() for key in ("model", "precision", "canvas"))
         val, test = plan_accuracy(archive, model.text, precision.text, canvas.text)
         yield Entry(
-            Label("RTX 4060", node.source),
+            Label(CAR, engine.source),
             model,
             precision,
             canvas,
             "fixed",
             val,
             test,
-            Stages(compute.value(2) if compute else None, whole=frame.value(2)),
+            Stages(
+                engine.at("gpu_ms").value(2), around=engine.at("host_ms").value(2), whole=engine.at("frame_ms").value(2)
+            ),
         )
 
 
@@ -142,17 +138,6 @@ def _gpu_stages(engine: Node, whole: Value) -> Stages:
     if before and behind:
         return Stages(rows.value(3), before.value(3), behind.value(3), None, whole)
     return Stages(rows.value(3), around=difference(whole, rows.value(3), 3), whole=whole)
-
-
-def _part(record: Node, node: Node, key: str) -> Label:
-    """Model, precision or canvas of a projected engine: its own, the file's, or a word of its name."""
-    own = node.find(key) or record.find(key)
-    if own is not None:
-        return own.label()
-    words = node.name.lower().replace("_", "-").split("-")
-    known = {"precision": ("int8", "fp16", "fp32"), "canvas": ("640", "320")}
-    word = words[0] if key == "model" else next((word for word in words if word in known[key]), "not noted")
-    return Label(word, node.source)
 
 
 def _campaign_accuracy(variant: Variant) -> Accuracy:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +78,11 @@ class Node:
             return None
         return None if node.content is None else node
 
-    def value(self, digits: int = 3, unit: str = "") -> Value:
-        """The number that stands here. Raises RecordError where it is none."""
+    def value(self, digits: int = 3, unit: str = "", kind: Kind | None = None) -> Value:
+        """The number that stands here; kind: where it is another than the record's.
+
+        Raises RecordError where no number stands here.
+        """
         number = self.content
         if isinstance(number, str):  # CSV
             try:
@@ -91,7 +94,8 @@ class Node:
                 f"{self.record.name}: {_key(self.path)} is {self.content!r}, not a number: "
                 f"write it anew with {self.record.command}"
             )
-        return Value(float(number), (self.source,), digits, unit)
+        source = self.source if kind is None else replace(self.source, kind=kind)
+        return Value(float(number), (source,), digits, unit)
 
     def count(self) -> Value:
         """How many entries stand here."""

@@ -67,7 +67,7 @@ def dots(rows: Sequence[Dot], label: str, colours: Colours, levels: Sequence[tup
     _legend(canvas, series, left)
     for name, value in levels:
         canvas.line(x(value.number), _TOP - 4, x(value.number), height - _BOTTOM, "soft", 1, "5 4")
-        canvas.words(x(value.number), height - _BOTTOM - 4, f" {name} {value.text}", "soft", "start", 11)
+        canvas.words(x(value.number) + 4, height - _BOTTOM - 4, f"{name} {value.text}", "soft", "start", 11)
     for number, row in enumerate(rows):
         middle, at = _TOP + _ROW * number + _ROW / 2, x(row.value.number)
         canvas.words(left - 10, middle + 4, row.name, "ink", "end")

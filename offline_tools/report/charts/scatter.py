@@ -54,7 +54,8 @@ def scatter(
         canvas.line(_LEFT, y(value.number), _WIDTH - _RIGHT, y(value.number), "soft", 1, "5 4")
         canvas.words(_WIDTH - _RIGHT, y(value.number) - 5, f"{name} {value.text}", "soft", "end", 11.5)
     series = list(dict.fromkeys(point.series for point in points))
-    taken: list[Box] = []
+    # A name on a level's line could not be read.
+    taken: list[Box] = [(_LEFT, y(value.number) - 2, _WIDTH, y(value.number) + 2) for _, value in levels]
     for point in points:
         at = x(point.x.number), y(point.y.number)
         canvas.mark(*at, f"c{series.index(point.series) % 6}", point.shape, title=point.title)

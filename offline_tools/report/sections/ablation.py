@@ -24,7 +24,8 @@ _NOTE = (
     "one look at the test split. pre: letterbox; inf.: from the call to rows on the host; post: NMS; † pre and post "
     "together, not separated in the record, and on a CPU with cones in space. Speed-ups: plan, against the quoted "
     "{baseline} for the network on other hardware and other code; own, against the usual way of running such a "
-    "network, measured on the same machine."
+    "network, measured on the same machine. Where a TensorRT plan was not evaluated itself, its accuracy is that of "
+    "the ONNX file that it is built from, run by ONNX Runtime."
 )
 
 
@@ -72,9 +73,14 @@ def _row(archive: Archive, entry: Entry) -> Row:
         stages.inference,
         stages.behind or together,
         stages.whole,
-        ratio(baseline_ms(archive), latency, 1, "") if latency else None,
+        _speed_up(archive, latency) if latency else None,
         entry.own.shown(1, "") if entry.own else None,
     )
+
+
+def _speed_up(archive: Archive, latency: Value) -> Value:
+    found = ratio(baseline_ms(archive), latency, 1, "")
+    return found if found.number >= 1 else found.shown(2)
 
 
 def _curve(section: Section, archive: Archive, found: list[Entry]) -> None:

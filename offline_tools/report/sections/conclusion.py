@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from offline_tools.report.archive import KNOWN, Archive
 from offline_tools.report.document import Column, Row, Section, row, table
 from offline_tools.report.engines import Entry
-from offline_tools.report.platforms import entries
+from offline_tools.report.platforms import CAR, entries
 from offline_tools.report.text import Code, listed, prose
 from offline_tools.report.tiers import Judgement, judge, tiers
 from offline_tools.report.values import Kind
 
-CAR = "RTX 4060"
 Judged = tuple[Entry, str, Judgement]
 
 

@@ -151,13 +151,13 @@ def _looks(section: Section, ledger: Node, entries: list[Node], kept: set[str]) 
         )
     if unused:
         section.say(
-            "Of {looks} looks {unused} were at files that are no longer in use. Whoever put others in their place "
-            "knew a test figure: the figures of these successors are to be read with that in mind.",
+            "The ledger holds {looks} looks; at files that are no longer in use: {unused}. Whoever put others in "
+            "their place knew a test figure: the figures of these successors are to be read with that in mind.",
             looks=looks,
             unused=_counted(entries, unused),
         )
     if forced:
-        section.say("Of {looks} looks {forced} were forced repetitions.", looks=looks, forced=_counted(entries, forced))
+        section.say("Of these looks, forced repetitions: {forced}.", forced=_counted(entries, forced))
 
 
 def _counted(entries: list[Node], chosen: list[Node]) -> Value:

@@ -25,40 +25,40 @@ def engines(section: Section, archive: Archive) -> None:
     if gpu is None:
         section.miss("what the CUDA graph, the byte input and INT8 save on a GPU", KNOWN["h200.json"].command)
     else:
-        for one in gpu.at("engines"):
-            _plan(section, gpu, one)
+        section.say("**TensorRT.** What the graph, eight bits and the path around the network save, plan by plan:")
+        section.points(*(_plan(gpu, one) for one in gpu.at("engines")))
 
 
 def _int8(section: Section, archive: Archive) -> None:
-    changes = [(points(one.at("map50").value(), other.at("map50").value()), one) for one, other in int8_pairs(archive)]
+    pairs = [pair for pair in int8_pairs(archive) if pair[0].at("split").content == "val"]
+    changes = [(points(one.at("map50").value(), other.at("map50").value()), one) for one, other in pairs]
     if not changes:
-        section.miss("what INT8 costs", KNOWN["accuracy.json"].command)
+        section.miss("what INT8 costs on validation", KNOWN["accuracy.json"].command)
         return
     limit = archive.targets.at("int8_loss_points").value(1, " points")
     worst, where = min(changes, key=lambda change: change[0].number)
     best, _ = max(changes, key=lambda change: change[0].number)
     if -worst.number <= limit.number:
-        verdict = prose(
+        verdict = (
             "That keeps the plan's limit of {limit} everywhere: training with quantization in the loop would have "
-            "nothing to win back.",
-            limit=limit,
+            "nothing to win back."
         )
     else:
-        verdict = prose(
-            "The worst, {file} on {split}, breaks the plan's limit of {limit}: this file wants more layers in float, "
-            "or quantization in the loop of training.",
-            file=where.at("file").label(),
-            split=where.at("split").label(),
-            limit=limit,
+        verdict = (
+            "The worst, {file}, breaks the plan's limit of {limit}: this file wants more layers in float, or "
+            "quantization in the loop of training."
         )
+    file = {"file": where.at("file").label()} if "{file}" in verdict else {}
     section.say(
-        "**Eight bits.** Over all files and splits, INT8 changes mAP50 by {worst} to {best}. {verdict}{gain}",
+        "**Eight bits.** Over all files INT8 changes mAP50 on validation by {worst} to {best}. "
+        + verdict
+        + (
+            " Where INT8 gains, read it as the noise of the split: rounding teaches nothing." if best.number > 0 else ""
+        ),
         worst=worst,
         best=best,
-        verdict=verdict,
-        gain=" Where INT8 gains, read it as the noise of the split: rounding teaches nothing."
-        if best.number > 0
-        else (),
+        limit=limit,
+        **file,
     )
 
 
@@ -95,13 +95,13 @@ def _cascade(cascade: Node) -> Parts:
     cost = cascade.at("cost_ratio").value(2, " ×")
     change = cascade.at("map50_loss_pt").value(1, " points").negated()
     if cost.number < 1:
-        return prose("It costs {cost} fixed 640, with {change} of mAP50.", cost=cost, change=change)
+        return prose("It costs {cost} fixed 640 and changes mAP50 by {change}.", cost=cost, change=change)
     always = cascade.at("escalation_rate").value().number > 0.9
     why = ": nearly every frame holds far cones, and they score low at any resolution" if always else ""
-    return prose("So it costs {cost} fixed 640, with {change} of mAP50" + why + ".", cost=cost, change=change)
+    return prose("So it costs {cost} fixed 640 and changes mAP50 by {change}" + why + ".", cost=cost, change=change)
 
 
-def _plan(section: Section, record: Node, one: Node) -> None:
+def _plan(record: Node, one: Node) -> Parts:
     keys = {key: one.at(key).label() for key in ("model", "precision", "canvas")}
     float_ = next(
         (
@@ -112,8 +112,8 @@ def _plan(section: Section, record: Node, one: Node) -> None:
         ),
         None,
     )
-    section.say(
-        "**TensorRT.** {model} {precision} at {canvas}: with one captured graph rows are on the host {graph} as fast "
+    return prose(
+        "{model} {precision} at {canvas}: with one captured graph rows are on the host {graph} as fast "
         "as when each kernel is enqueued{int8}{naive}.",
         **keys,
         graph=ratio(one.at("enqueue_ms_p50").value(), one.at("host_rows_ms_p50").value()),

@@ -22,7 +22,7 @@ def gate(archive: Archive) -> Section:
     value, decision = decided.at("value").value(3), decided.at("decision").label()
     variant = decided.find("variant")
     section.say(
-        "Best mean {metric} of branch A: {value}{of}. {reading} Recorded decision: {decision} ({means}).",
+        "The best mean of branch A ({metric}) is {value}{of}. {reading} Recorded decision: {decision} ({means}).",
         metric=decided.at("metric").label(),
         value=value,
         of=(", of ", variant.label()) if variant else (),
