@@ -43,7 +43,7 @@ class Display:
 
     def changed(self, one: Progress) -> None:
         """Says what became of a phase; of those that nobody asked for, nothing."""
-        if one.state in (State.UNSELECTED, State.FRESH):
+        if one.state in (State.UNSELECTED, State.FRESH) or one.phase.name not in self._selected:
             return
         place = f" on {one.device}" if one.state is State.RUNNING else ""
         text = f"{one.state.value:>9}  {one.phase.name}{place}: {one.reason}"
