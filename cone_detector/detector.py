@@ -35,6 +35,7 @@ from cone_detector.frames import Frame
 from cone_detector.latency import StageClock
 from cone_detector.letterbox import Letterbox, LetterboxWriter
 from cone_detector.settings import Settings
+from cone_detector.stereo.tracking import ConeTracker
 
 # Finds the cones that both images show: (left, right, left image, right image) to cones in space.
 Locator = Callable[[Detections, Detections, Frame, Frame], Cones]
@@ -53,7 +54,8 @@ class CameraImage:
 class StereoResult:
     """All that is known of one stereo frame.
 
-    detections: left, right. cones: None where there is no 3D, and `no_cones_reason` says why.
+    detections: left, right. cones: None where there is no 3D, and `no_cones_reason` says why; tracked where
+    `track_ids` are given: (N,) int64, the same over time; None where tracking is off.
     steps: the passes that ran, each with its reason. ms: stage times in milliseconds, see `latency.STAGES`.
     evidence: what the policy measured after the first pass; None where it asks for none.
     forbidden: the reason for a second pass that the deadline forbade; empty otherwise.
@@ -67,6 +69,7 @@ class StereoResult:
     ms: dict[str, float] = field(default_factory=dict)
     evidence: Evidence | None = None
     forbidden: str = ""
+    track_ids: NDArray[np.int64] | None = None
 
     @property
     def escalated(self) -> bool:
@@ -89,6 +92,7 @@ class _Plan:
     deadline_ms: float
     pitch_deg: float
     stereo: bool
+    tracking: bool
 
 
 class StereoDetector:
@@ -109,6 +113,8 @@ class StereoDetector:
         self._own_policy = policy
         self.locator = locator
         self.no_locator_reason = "no calibration yet: CameraInfo of both cameras is needed"
+        # Goes on with the next detector, so that ids stay over a change of engines.
+        self.tracker: ConeTracker | None = None
         self.pinhole = ((0.5, NOMINAL_FOCAL_SHARE), (0.5, NOMINAL_FOCAL_SHARE))
         self._writer = LetterboxWriter()
         # Of the inference thread alone, while others write canvases.
@@ -131,12 +137,12 @@ class StereoDetector:
         """Letterboxes a camera image into its half of a canvas slot. side: 0 left, 1 right."""
         return CameraImage(frame, self._writer.write(frame, self.engine.slots[slot][side]), tag)
 
-    def detect(self, left: Frame, right: Frame) -> StereoResult:
-        """Both images, start to end, in slot 0: for tools that have no camera."""
+    def detect(self, left: Frame, right: Frame, stamp_ns: int = 0) -> StereoResult:
+        """Both images, start to end, in slot 0: for tools that have no camera. stamp_ns: as for `process`."""
         clock = StageClock()
         images = (self.write(0, 0, left), self.write(0, 1, right))
         clock.lap("letterbox")
-        return self.process(0, images, clock=clock)
+        return self.process(0, images, clock=clock, stamp_ns=stamp_ns)
 
     def process(
         self,
@@ -144,11 +150,13 @@ class StereoDetector:
         images: tuple[CameraImage, CameraImage],
         arrival_ns: int | None = None,
         clock: StageClock | None = None,
+        stamp_ns: int = 0,
     ) -> StereoResult:
         """Finds the cones of the stereo frame that lies in `slot`.
 
         arrival_ns: perf_counter_ns when the pair was complete, for the deadline; now where not given.
-        clock: goes on with stage times that began earlier. Raises EngineError where the engine fails.
+        clock: goes on with stage times that began earlier. stamp_ns: the camera's, for tracking; one that does not
+        grow begins anew. Raises EngineError where the engine fails.
         """
         clock = clock or StageClock()
         plan = self._plan
@@ -169,8 +177,13 @@ class StereoDetector:
         found = (_in_image(rows[0], images[0].letterbox), _in_image(rows[1], images[1].letterbox))
         clock.lap("nms")
         cones, reason = self._locate(found, images, plan.stereo)
+        ids: NDArray[np.int64] | None = None
+        if plan.tracking and cones is not None:
+            cones, ids = self._tracked(cones, stamp_ns)
         clock.lap("stereo")
-        return StereoResult(images, found, cones, reason, tuple(steps), clock.ms, decision.evidence, decision.forbidden)
+        return StereoResult(
+            images, found, cones, reason, tuple(steps), clock.ms, decision.evidence, decision.forbidden, ids
+        )
 
     def close(self) -> None:
         self.engine.close()
@@ -215,6 +228,12 @@ class StereoDetector:
         )
         return left, right
 
+    def _tracked(self, cones: Cones, stamp_ns: int) -> tuple[Cones, NDArray[np.int64]]:
+        self.tracker = self.tracker or ConeTracker(self._settings)
+        self.tracker.settings = self._settings
+        tracks = self.tracker.update(cones, stamp_ns / 1e9)
+        return tracks.cones, tracks.id
+
     def _locate(
         self, found: tuple[Detections, Detections], images: tuple[CameraImage, CameraImage], wanted: bool
     ) -> tuple[Cones | None, str]:
@@ -246,6 +265,7 @@ def _make_plan(settings: Settings, policy: Policy) -> _Plan:
         settings["policy.deadline_ms"],
         settings["policy.camera_pitch_deg"],
         settings["stereo.enabled"],
+        settings["stereo.tracking"],
     )
 
 

@@ -117,21 +117,26 @@ class ConesMessage:
 
 
 class MarkersMessage:
-    """A `MarkerArray`: one upright cylinder a cone, in its class's colour; each array replaces the one before."""
+    """A `MarkerArray`: one upright cylinder a cone, in its class's colour; each array replaces the one before.
+
+    A marker's id is that of its cone's track, or its place in the array where cones are not tracked.
+    """
 
     def __init__(self) -> None:
         self._clear = Marker(action=Marker.DELETEALL)
         self._pool: list[Marker] = []
 
-    def fill(self, cones: Cones, header: Header, up: NDArray[np.float64]) -> MarkerArray:
-        """The message of `cones`. up: (3,) unit vector in the frame that `header` names."""
+    def fill(self, cones: Cones, header: Header, up: NDArray[np.float64], ids: Sequence[int] = ()) -> MarkerArray:
+        """The message of `cones`. up: (3,) unit vector in the frame that `header` names. ids: of tracked cones."""
         while len(self._pool) < len(cones):
-            self._pool.append(Marker(ns="cones", id=len(self._pool), type=Marker.CYLINDER, action=Marker.ADD))
+            self._pool.append(Marker(ns="cones", type=Marker.CYLINDER, action=Marker.ADD))
         turned = _upright(up)
         self._clear.header = header
-        rows = zip(_centres(cones, up).tolist(), cones.label.tolist(), strict=True)
-        for marker, (centre, label) in zip(self._pool, rows, strict=False):
-            marker.header = header
+        # A marker's id has 32 bits with a sign.
+        numbers = [number & 0x7FFFFFFF for number in ids] or range(len(cones))
+        rows = zip(numbers, _centres(cones, up).tolist(), cones.label.tolist(), strict=True)
+        for marker, (number, centre, label) in zip(self._pool, rows, strict=False):
+            marker.header, marker.id = header, number
             marker.pose.position.x, marker.pose.position.y, marker.pose.position.z = centre
             marker.pose.orientation = turned
             marker.scale.x = marker.scale.y = _WIDTHS_M[label]

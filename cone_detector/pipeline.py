@@ -72,6 +72,7 @@ class Pipeline:
         """Goes on with another detector; images that wait move over, the frame in work finishes with the old one."""
         with self._intake:
             old = self._pairer
+            detector.tracker = self._detector.tracker
             self._detector, self._pairer = detector, Pairer(old.tolerance_ns, old.depth)
             self._pairer.counts = old.counts
             waiting = [
@@ -121,6 +122,6 @@ class Pipeline:
             clock.ms["decode"] = clock.ms.get("decode", 0.0) + decode_ms
             clock.ms["letterbox"] = clock.ms.get("letterbox", 0.0) + letterbox_ms
         clock.ms["wait"] = (perf_counter_ns() - ready_ns) / 1e6
-        result = detector.process(slot.index, (payloads[0][0], payloads[1][0]), ready_ns, clock)
+        result = detector.process(slot.index, (payloads[0][0], payloads[1][0]), ready_ns, clock, slot.stamp_ns[0])
         clock.ms["total"] = (perf_counter_ns() - ready_ns) / 1e6
         return result

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from doubles import TableEngine, rows_of
 
+from cone_detector.detections import Cones
 from cone_detector.detector import StereoDetector
 from cone_detector.frames import Frame
 from cone_detector.pipeline import Pipeline
@@ -150,3 +151,46 @@ def test_stop_closes_the_engine():
     with running(made):
         pass
     assert made.engine.closed
+
+
+class TestTracking:
+    SETTINGS = Settings({"policy.name": "fixed_640", "stereo.tracking": True, "stereo.track_confirm_frames": 1})
+
+    def tracking(self) -> StereoDetector:
+        def one_cone(left, right, left_frame, right_frame):
+            none, three = np.zeros(1), np.zeros(1, np.int64)
+            place, spread = np.array([[0.0, 1.0, 5.0]]), np.eye(3)[None] * 1e-4
+            return Cones(place, spread, np.ones(1, np.float32), three, none, none, three, three)
+
+        return StereoDetector(TableEngine(lambda name, canvas: ROWS), self.SETTINGS, one_cone)
+
+    def test_a_cone_keeps_its_id_from_frame_to_frame_and_over_a_change_of_engines(self):
+        ids = []
+        log = Log()
+
+        def keep(result, slot):
+            ids.append(result.track_ids.tolist())
+            log.result(result, slot)
+
+        pipeline = Pipeline(self.tracking(), keep, log.fault, tolerance_ns=0)
+        pipeline.start()
+        try:
+            for number in range(1, 4):
+                if number == 3:
+                    pipeline.swap(self.tracking())
+                for side in (0, 1):
+                    pipeline.offer(side, number * 20_000_000, BLACK)
+                log.wait(results=number)
+        finally:
+            pipeline.stop()
+        assert ids == [[0], [0], [0]]
+
+    def test_direct_use_tracks_by_stamp_and_begins_anew_where_stamps_jump_back(self):
+        made = self.tracking()
+        ids = [made.detect(BLACK, BLACK, stamp_ns).track_ids.tolist() for stamp_ns in (0, 20_000_000, 0)]
+        assert ids == [[0], [0], [1]]
+
+    def test_without_tracking_there_are_no_ids(self):
+        made = self.tracking()
+        made.settings = Settings({"policy.name": "fixed_640"})
+        assert made.detect(BLACK, BLACK).track_ids is None

@@ -40,7 +40,7 @@ class OpenVinoEngine:
         )
         self.times = PassTimes()
         self.notes: tuple[str, ...] = ()
-        # OpenVINO's threads still spin when the next image is scaled: a second thread of OpenCV's would wait for a core.
+        # OpenVINO's threads still spin when the next image is scaled: OpenCV's second one would wait for a core.
         cv2.setNumThreads(1)
         core = ov.Core()
         self.device = f"CPU {core.get_property('CPU', 'FULL_DEVICE_NAME')}"

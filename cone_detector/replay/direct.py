@@ -64,7 +64,7 @@ def back_to_back(bag: StereoBag, detector: StereoDetector, recording: Recording,
         begin = perf_counter_ns()
         left, right = pair.frames()
         decoded = perf_counter_ns()
-        result = detector.detect(left, right)
+        result = detector.detect(left, right, pair.left.stamp_ns)
         end = perf_counter_ns()
         result.ms["decode"], result.ms["total"] = (decoded - begin) / 1e6, (end - decoded) / 1e6
         recording.frames.append(record_of(result, (end - start) / 1e9, math.nan))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
+from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode
 from rclpy.lifecycle import Publisher as LifecyclePublisher
 from sensor_msgs.msg import Image, PointCloud2
@@ -28,7 +29,6 @@ from cone_detector.ros.annotator import Annotator
 from cone_detector.ros.qos import QUIET_PUBLISHER, RESULT_QOS
 from cone_detector.ros.transforms import CameraPlacement
 from cone_detector.settings import Settings
-from cone_detector.stereo.tracking import ConeTracker
 from cone_detector.stereo.transform import transformed
 
 # Up in a frame by REP 103: of an optical frame, and of any other.
@@ -101,7 +101,6 @@ class Outputs:
         self._cones_message, self._markers_message = ConesMessage(), MarkersMessage()
         self._latency_message = StatusMessage("cone_detector: latency")
         self._number = Float32()
-        self._tracker: ConeTracker | None = None
 
     def publish(self, result: StereoResult, slot: Slot, settings: Settings, counts: PairingCounts, engine: Engine,
                 ) -> float:  # fmt: skip
@@ -112,9 +111,9 @@ class Outputs:
             for side in (0, 1):
                 message = self._detections_messages[side].fill(result.detections[side], headers[side])
                 self._detections[side].publish(message)
-        frame = ""
-        if result.cones is not None:
-            frame = self._publish_cones(result.cones, headers[0], settings)
+        # Where there is no 3D the array is empty, and `latency` and /diagnostics say why: who waits for cones goes on.
+        cones = Cones.empty() if result.cones is None else result.cones
+        frame = self._publish_cones(cones, result.track_ids, headers[0], settings)
         now = perf_counter_ns()
         result.ms["publish"] = (now - begin) / 1e6
         result.ms["total"] = (now - max(slot.arrival_ns)) / 1e6
@@ -137,16 +136,11 @@ class Outputs:
         self._publishers.append(made)
         return made
 
-    def _publish_cones(self, cones: Cones, source: Header, settings: Settings) -> str:
+    def _publish_cones(
+        self, cones: Cones, track_ids: NDArray[np.int64] | None, source: Header, settings: Settings
+    ) -> str:
         """Publishes cones where tf puts them; returns the frame that they are published in."""
-        ids: Sequence[int] = ()
-        if not settings["stereo.tracking"]:
-            self._tracker = None
-        else:
-            self._tracker = self._tracker or ConeTracker(settings)
-            self._tracker.settings = settings
-            tracks = self._tracker.update(cones, source.stamp.sec + source.stamp.nanosec * 1e-9)
-            cones, ids = tracks.cones, tracks.id.tolist()
+        ids: Sequence[int] = () if track_ids is None else track_ids.tolist()
         placed = self._placement.find(source.frame_id)
         header, up = source, _UP_OPTICAL
         if placed is not None:
@@ -157,7 +151,7 @@ class Outputs:
         if settings["publish.points"] and self._points.get_subscription_count():
             self._points.publish(points_message(cones, header))
         if settings["publish.markers"] and self._markers.get_subscription_count():
-            self._markers.publish(self._markers_message.fill(cones, header, up))
+            self._markers.publish(self._markers_message.fill(cones, header, up, ids))
         return header.frame_id
 
     def _publish_latency(self, report: FrameReport, header: Header) -> None:

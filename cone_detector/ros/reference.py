@@ -30,7 +30,7 @@ DESCRIPTIONS = {
     # Published
     "detections/left": "Cones of the left image: boxes in its own pixels, class name in `hypothesis.class_id`.",
     "detections/right": "Cones of the right image.",
-    "cones": "Cones in space, each with its covariance.",
+    "cones": "Cones in space, each with its covariance; empty where there is no 3D: /diagnostics says why.",
     "cones/points": "The same as points, while somebody subscribes.",
     "cones/markers": "The same as markers for RViz and Foxglove, coloured by class, while somebody subscribes.",
     "image_annotated": "Both images with boxes and classes, while somebody subscribes.",

@@ -96,6 +96,8 @@ def test_markers_clear_those_of_the_frame_before():
     clear, *rest = message.fill(cones(2, seed=1), HEADER, UP).markers
     assert clear.action == clear.DELETEALL
     assert [(marker.id, marker.action) for marker in rest] == [(0, 0), (1, 0)]
+    _, *tracked = message.fill(cones(2, seed=1), HEADER, UP, ids=[7, 2**31 + 3]).markers
+    assert [marker.id for marker in tracked] == [7, 3]
     assert all(marker.color.a > 0 for marker in rest)
 
 
