@@ -18,7 +18,7 @@ from pathlib import Path
 from offline_tools.commands.options import add_registry
 from offline_tools.sweep import SweepError
 from offline_tools.sweep.config import BACKENDS, read_sweep
-from offline_tools.sweep.record import COMPLETED, TrialRecord, write_json
+from offline_tools.sweep.record import COMPLETED, TrialRecord, read_records, write_json
 from offline_tools.sweep.start import open_folder
 from offline_tools.sweep.start import run as run_trials
 
@@ -61,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
     job = open_folder(sweep, folder, args.data, args.registry, args.device)
     print(f"{sweep.trials} trials of {sweep.epochs} epochs in {folder}, by {sweep.backend}", flush=True)
     run_trials(job, args.storage, _say)
-    return _analyze(folder)
+    _analyze(folder)
+    return 0 if any(record.state == COMPLETED for record in read_records(folder)) else 1
 
 
 def _say(record: TrialRecord) -> None:

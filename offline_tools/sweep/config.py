@@ -63,7 +63,7 @@ class Sweep:
     @property
     def epochs(self) -> int:
         """Epochs of a trial that is not stopped early."""
-        return int({**self.training.get("settings", {}), **_stage(self)}["epochs"])
+        return int(_base(self)["epochs"])
 
 
 def read_sweep(path: Path) -> Sweep:
@@ -172,13 +172,18 @@ def _whole(key: str, value: Any, least: int) -> int:
 
 def _check(sweep: Sweep) -> None:
     """Sends each end of the space through the checks of a training configuration."""
+    base = _base(sweep)
     both = sorted(set(sweep.settings) & set(sweep.space))
     if both:
         raise SweepError(f"{both[0]} stands under settings and under space: keep one")
     for name in sweep.space:
         if name.startswith(TECHNIQUE) and not isinstance(sweep.training.get("technique"), dict):
             raise SweepError(f"space: {name}, but the training configuration has no technique")
-    if "epochs" in sweep.space or "epochs" not in {**sweep.training.get("settings", {}), **_stage(sweep)}:
+    optimizers = sweep.space["optimizer"].options if "optimizer" in sweep.space else (base.get("optimizer", "auto"),)
+    ignored = sorted({"lr0", "momentum"} & set(sweep.space))
+    if ignored and "auto" in optimizers:
+        raise SweepError(f"space: {ignored[0]}: ultralytics ignores it with optimizer auto: name an optimizer")
+    if "epochs" in sweep.space or "epochs" not in base:
         raise SweepError("epochs must stand in the training configuration or under settings: alike for all trials")
     ends = [(f"space: {name} = {end}", {name: end}) for name, one in sweep.space.items() for end in one.edges()]
     with tempfile.TemporaryDirectory() as folder:
@@ -191,5 +196,6 @@ def _check(sweep: Sweep) -> None:
                 raise SweepError(f"{what}: {str(error).replace(f'{file}: ', '')}") from error
 
 
-def _stage(sweep: Sweep) -> dict[str, Any]:
-    return {**sweep.training["stages"][0], **sweep.settings}
+def _base(sweep: Sweep) -> dict[str, Any]:
+    """The trainer's arguments of every trial, before its own."""
+    return {**sweep.training.get("settings", {}), **sweep.training["stages"][0], **sweep.settings}

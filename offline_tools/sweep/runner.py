@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ class Job:
     """What the trials of one process share.
 
     folder: of the sweep. data: prepared by `prepare`. registry: of test images. device: as --device, or empty.
-    command: what is run with a configuration and the options of `cone-tools train`.
+    command: what is run with a configuration and the options of `cone-tools train`, in `directory`.
     """
 
     sweep: Sweep
@@ -64,6 +64,7 @@ class Job:
     registry: Path
     device: str = ""
     command: Sequence[str] = TRAIN
+    directory: Path = field(default_factory=Path.cwd)
 
 
 def run_trial(job: Job, number: int, params: Mapping[str, Any], report: Report) -> TrialRecord:
@@ -118,6 +119,7 @@ def _watch(job: Job, folder: Path, report: Report) -> tuple[int, str]:
             stdout=log,
             stderr=subprocess.STDOUT,
             env=environment,
+            cwd=job.directory,
             start_new_session=True,
             preexec_fn=_die_with_parent,
         )
@@ -128,7 +130,10 @@ def _watch(job: Job, folder: Path, report: Report) -> tuple[int, str]:
             for row in rows[told:]:
                 told += 1
                 value = row[METRICS[job.sweep.metric]]
-                if math.isfinite(value) and report(int(row["epoch"]), value) and not ended:
+                if not math.isfinite(value) or not report(int(row["epoch"]), value):
+                    continue
+                # After its last epoch a trial only writes its files; and a verdict may come late.
+                if row["epoch"] < job.sweep.epochs and process.poll() is None:
                     return 0, PRUNED
             if ended:
                 return process.returncode, ""

@@ -20,6 +20,7 @@ def write(tmp_path, **changes):
         "name": "net",
         "model": "yolo11n.yaml",
         "sources": [{"path": "data"}],
+        "settings": {"optimizer": "AdamW"},
         "stages": [{"name": "640", "imgsz": 640, "epochs": 3}, {"name": "320", "imgsz": 320, "epochs": 2}],
     }
     (tmp_path / "training.yaml").write_text(yaml.safe_dump({**training, **changes.pop("training", {})}))
@@ -53,6 +54,7 @@ def test_shipped_sweeps_are_valid(name, monkeypatch):
         ({"flipud": {"float": [0.0, 0.5]}}, "flipud = 0.5: .*no cone stands on its tip"),
         ({"hsv_h": {"float": [0.0, 0.1]}}, "yellow cone into an orange one"),
         ({"bgr": {"choice": [0.0, 1.0]}}, "blue cones orange"),
+        ({"momentum": {"float": [0.8, 0.9]}, "optimizer": {"choice": ["SGD", "auto"]}}, "momentum: .*optimizer auto"),
         ({"epochs": {"int": [1, 5]}}, "alike for all trials"),
         ({"technique.temperature": {"float": [1.0, 4.0]}}, "has no technique"),
     ],
@@ -76,6 +78,7 @@ def test_a_bad_search_space_is_refused(tmp_path, space, says):
         ({"settings": {"flipud": 0.5}}, "settings: .*no cone stands on its tip"),
         ({"settings": {"lr0": 0.1}}, "keep one"),
         ({"settings": {"split": "test"}}, "no other"),
+        ({"settings": {"optimizer": "auto"}}, "ignores it with optimizer auto"),
     ],
 )
 def test_a_bad_sweep_is_refused(tmp_path, changes, says):
