@@ -12,6 +12,7 @@ prepare   writes the sources of a training configuration as one folder, in true 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from offline_tools.commands.options import add_registry, guard_of
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     one = jobs.add_parser("check", help="report what a dataset is made of and what is wrong with it")
     one.add_argument("dataset", type=Path, help="YOLO folder, data.yaml or Supervisely project")
     one.add_argument("--histogram", type=Path, metavar="PNG", help="picture of box heights to write")
+    one.add_argument("--json", type=Path, metavar="FILE", help="record to write, as docs/benchmarks/data_check.json")
     one = jobs.add_parser("register", help="keep its test split from every use but the final evaluation")
     one.add_argument("dataset", type=Path, help="YOLO folder, data.yaml or Supervisely project")
     add_registry(one)
@@ -44,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
         print(report.to_text())
         if args.histogram:
             draw_heights(report, args.histogram)
+        if args.json:
+            args.json.write_text(json.dumps(report.to_record(), indent=1) + "\n")
         return 0 if report.clean else 1
     if args.job == "register":
         dataset = read_dataset(args.dataset)

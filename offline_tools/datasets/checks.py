@@ -6,7 +6,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -65,6 +67,26 @@ class Report:
             lines += [f"    {a}  {b}" for a, b in pairs[:_SHOWN]]
         lines.append("fit to train on" if self.clean else "NOT fit to train on")
         return "\n".join(lines)
+
+    def to_record(self) -> dict[str, Any]:
+        """The counts, as docs/benchmarks/data_check.json keeps them.
+
+        near_twins: of `split`, the images that look nearly like some image of `like`.
+        """
+        twins: dict[tuple[str, str], set[Path]] = {}
+        for one, _, other, image in self.leaks:
+            twins.setdefault((other, one), set()).add(image)
+        return {
+            "name": self.name,
+            "images": dict(self.images),
+            "boxes": {split: dict(counts) for split, counts in self.boxes.items()},
+            "faults": dict(Counter(fault.kind for fault in self.faults)),
+            "near_twins": [
+                {"split": split, "like": like, "images": len(images)} for (split, like), images in sorted(twins.items())
+            ],
+            "clean": self.clean,
+            "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        }
 
 
 def check(dataset: Dataset) -> Report:

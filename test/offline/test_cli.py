@@ -49,8 +49,13 @@ def test_a_leak_and_a_broken_image_are_reported(world, capsys):
     test_image = root / "images/test/clip_0006.png"
     (root / "images/train/clip_0044.png").write_bytes(test_image.read_bytes())
     (root / "images/val/clip_0005.png").write_bytes(b"")
-    assert main(["data", "check", str(root)]) == 1
+    record = root / "check.json"
+    assert main(["data", "check", str(root), "--json", str(record)]) == 1
     output = capsys.readouterr().out
+    found = json.loads(record.read_text())
+    assert found["near_twins"] == [{"split": "test", "like": "train", "images": 1}]
+    assert found["faults"]["broken image"] == 1
+    assert found["clean"] is False
     assert "1 x nearly the same picture in train and test" in output
     assert "1 x broken image" in output
     assert "NOT fit" in output
