@@ -98,12 +98,11 @@ def read_sweep(path: Path) -> Sweep:
 
 
 def trial_config(sweep: Sweep, label: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """The training configuration of one trial: the swept stage, called `label`, with `params` in it.
+    """The training configuration of one trial: the swept stage with `params` in it, in the folder TRIALS/label.
 
     Parameters that begin with "technique." go there; all others are arguments of ultralytics' trainer.
     """
-    # W&B's project is the folder of runs: one name for all trials puts them side by side there.
-    config = copy.deepcopy({**sweep.training, "name": TRIALS, "wandb": sweep.wandb})
+    config = copy.deepcopy({**sweep.training, "name": f"{TRIALS}/{label}", "wandb": sweep.wandb})
     stage = config["stages"][0]
     stage.update(sweep.settings)
     for name, value in params.items():
@@ -111,7 +110,8 @@ def trial_config(sweep: Sweep, label: str, params: Mapping[str, Any]) -> dict[st
             config["technique"][name.removeprefix(TECHNIQUE)] = value
         else:
             stage[name] = value
-    stage["name"] = label
+    # The stage's folder is the run's own: its parent, W&B's project, is then the same for all trials.
+    stage["name"] = "."
     return config
 
 

@@ -97,9 +97,9 @@ def test_a_trial_is_the_training_configuration_with_its_settings(tmp_path):
     file = tmp_path / "trial.yaml"
     file.write_text(yaml.safe_dump(trial_config(sweep, "0007", {"lr0": 0.01, "batch": 16})))
     config = read_config(file)
-    assert config.model == "other.pt"
+    assert (config.name, config.model) == ("trials/0007", "other.pt")
     assert [(stage.name, dict(stage.settings)) for stage in config.stages] == [
-        ("0007", {"imgsz": 640, "epochs": 1, "lr0": 0.01, "batch": 16})
+        (".", {"imgsz": 640, "epochs": 1, "lr0": 0.01, "batch": 16})
     ]
 
 
