@@ -196,6 +196,21 @@ class TestStream:
             assert (message.header.stamp.sec, message.header.stamp.nanosec) == (12, 345)
             assert (message.encoding, message.width, message.height, message.step) == ("bgr8", 64, 36, 192)
 
+    def test_compressed_images_can_stay_as_they_were_recorded(self, tmp_path):
+        with StereoBag(make(tmp_path / "bag", jpeg_quality=95)) as bag:
+            pair = next(iter(bag.pairs()))
+            parcel = make_parcel(pair, compressed=True)
+        stamp_message(parcel.images[0], 12 * 10**9 + 345)
+        message = TYPESTORE.deserialize_cdr(bytes(parcel.images[0]), COMPRESSED)
+        assert (message.header.stamp.sec, message.header.stamp.nanosec) == (12, 345)
+        assert bytes(message.data) == bytes(pair.left.message.data)
+        assert bytes(parcel.images[1][12:]) == pair.right.raw[12:]
+
+    def test_raw_and_side_by_side_images_cannot_be_played_as_compressed_ones(self, tmp_path):
+        for path in (make(tmp_path / "raw"), side_by_side_bag(tmp_path / "one")):
+            with StereoBag(path) as bag, pytest.raises(BagError, match="without --compressed"):
+                make_parcel(next(iter(bag.pairs())), compressed=True)
+
     def test_halves_of_a_side_by_side_image_become_two(self, tmp_path):
         with StereoBag(side_by_side_bag(tmp_path / "bag")) as bag:
             parcel = make_parcel(next(iter(bag.pairs())))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cone_detector.pairing import LEFT, RIGHT
-from cone_detector.replay.bag_topics import IMAGE, INFO
+from cone_detector.replay.bag_topics import COMPRESSED, IMAGE, INFO, BagError
 from cone_detector.replay.bag_writer import raw_image
 from cone_detector.replay.bags import TYPESTORE, BagImage, BagPair, StereoBag
 
@@ -27,7 +27,7 @@ _AHEAD = 8
 
 @dataclass(frozen=True)
 class Parcel:
-    """One stereo pair as CDR bytes of sensor_msgs/Image, left and right."""
+    """One stereo pair as CDR bytes of sensor_msgs/Image, or CompressedImage as recorded, left and right."""
 
     images: tuple[bytearray, bytearray]
 
@@ -54,14 +54,15 @@ def info_messages(bag: StereoBag) -> tuple[bytearray | None, bytearray | None]:
 class Parcels:
     """All pairs of a bag, again and again; kept in memory where they fit, else decoded ahead by a thread."""
 
-    def __init__(self, bag: StereoBag, memory: int = DEFAULT_MEMORY) -> None:
-        """Decodes pairs until `memory` bytes are full. Raises BagError or FrameError."""
+    def __init__(self, bag: StereoBag, memory: int = DEFAULT_MEMORY, compressed: bool = False) -> None:
+        """Decodes pairs until `memory` bytes are full. compressed: as `make_parcel`. Raises BagError or FrameError."""
         self._bag = bag
+        self._compressed = compressed
         self._kept: list[Parcel] = []
         self.whole = True
         held = 0
         for pair in bag.pairs():
-            parcel = make_parcel(pair)
+            parcel = make_parcel(pair, compressed)
             held += parcel.size
             if held > memory and self._kept:
                 self.whole = False
@@ -100,7 +101,7 @@ class Parcels:
         def decode() -> None:
             try:
                 for pair in self._bag.pairs():
-                    if not put(make_parcel(pair)):
+                    if not put(make_parcel(pair, self._compressed)):
                         return
                 put(None)
             except Exception as error:
@@ -116,8 +117,15 @@ class Parcels:
             stop.set()
 
 
-def make_parcel(pair: BagPair) -> Parcel:
-    """Decodes a pair to raw images, as a camera driver publishes them. Raises BagError or FrameError."""
+def make_parcel(pair: BagPair, compressed: bool = False) -> Parcel:
+    """Decodes a pair to raw images, as a camera driver publishes them. Raises BagError or FrameError.
+
+    compressed: leaves them as they were recorded instead, for a node that decodes them.
+    """
+    if compressed:
+        if pair.left is pair.right or not (pair.left.compressed and pair.right.compressed):
+            raise BagError("the bag holds no two compressed image topics: play it without --compressed")
+        return Parcel((_recorded(pair.left, COMPRESSED), _recorded(pair.right, COMPRESSED)))
     if pair.left is pair.right:
         frames = pair.frames()
         return Parcel((_serialize(pair.left, frames[LEFT].bgr()), _serialize(pair.left, frames[RIGHT].bgr())))
@@ -127,9 +135,13 @@ def make_parcel(pair: BagPair) -> Parcel:
 def _single(image: BagImage) -> bytearray:
     if image.compressed:
         return _serialize(image, image.whole().bgr())
+    return _recorded(image, IMAGE)
+
+
+def _recorded(image: BagImage, kind: str) -> bytearray:
     image.whole()  # a damaged image is found here, not by the node
     if image.raw[1] != _LITTLE_ENDIAN:
-        return bytearray(TYPESTORE.serialize_cdr(image.message, IMAGE))
+        return bytearray(TYPESTORE.serialize_cdr(image.message, kind))
     return bytearray(image.raw)
 
 

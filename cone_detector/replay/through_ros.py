@@ -74,6 +74,7 @@ def replay(plan: RosReplay) -> tuple[Recording, dict[int, int], list[Answer]]:
         arguments = [str(plan.bag), f"--rate={plan.rate_hz}", f"--seconds={plan.seconds}", f"--stamps={stamps_file}"]
         arguments += [f"--left={plan.topics.left}", f"--right={plan.topics.right}"]
         arguments += [f"--side-by-side={plan.topics.side_by_side}", *(["--loop"] if plan.seconds else [])]
+        arguments += ["--compressed"] if plan.settings.get("input.compressed") else []
         arguments += [f"--wait={_START_S}", *plan.ros_arguments]
         player = stack.enter_context(running("player", PLAYER_MODULE, arguments, plan.logs / "player.log", variables))
         _wait_for(player, node)

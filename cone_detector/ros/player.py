@@ -22,7 +22,7 @@ import rclpy
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from cone_detector.frames import FrameError
 from cone_detector.replay.bag_topics import BagError, StereoTopics
@@ -40,10 +40,18 @@ _SLEEP_SLACK_S = 0.0005
 class Player:
     """Publishes parcels on left/image and right/image, with both camera_info topics where the bag has them."""
 
-    def __init__(self, node: Node, infos: tuple[bytearray | None, bytearray | None], reliable: bool) -> None:
+    def __init__(
+        self,
+        node: Node,
+        infos: tuple[bytearray | None, bytearray | None],
+        reliable: bool,
+        compressed: bool = False,
+    ) -> None:
+        """compressed: parcels hold CompressedImage messages."""
+        kind = CompressedImage if compressed else Image
         reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
         qos = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=reliability)
-        self._images: list[Publisher] = [node.create_publisher(Image, f"{side}/image", qos) for side in SIDES]
+        self._images: list[Publisher] = [node.create_publisher(kind, f"{side}/image", qos) for side in SIDES]
         self._infos: list[tuple[Publisher, bytearray]] = [
             (node.create_publisher(CameraInfo, f"{side}/camera_info", qos), info)
             for side, info in zip(SIDES, infos, strict=True)
@@ -124,7 +132,7 @@ def main(arguments: list[str] | None = None) -> int:
     keep_large_buffers()
     try:
         with StereoBag(options.bag, StereoTopics(options.left, options.right, options.side_by_side)) as bag:
-            parcels = Parcels(bag, options.memory)
+            parcels = Parcels(bag, options.memory, options.compressed)
             rate = options.rate or bag.rate_hz() or 30.0
             return _run(options, ros_arguments, parcels, info_messages(bag), rate)
     except (BagError, FrameError) as error:
@@ -143,7 +151,7 @@ def _run(
     node = Node("stereo_player")
     signal.signal(signal.SIGTERM, lambda *_: rclpy.try_shutdown())
     try:
-        player = Player(node, infos, options.reliable)
+        player = Player(node, infos, options.reliable, options.compressed)
         if not player.wait_for_subscribers(options.wait):
             print(f"cone-replay: nobody subscribed to both images in {options.wait:g} s", file=sys.stderr)
             return 1
@@ -183,6 +191,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pairs", type=int, default=0, help="stop after so many pairs, looping over the bag")
     parser.add_argument("--loop", action="store_true", help="begin anew at the end of the bag")
     parser.add_argument("--reliable", action="store_true", help="publish reliably; a camera publishes best effort")
+    parser.add_argument(
+        "--compressed", action="store_true", help="publish compressed images as recorded, for input.compressed"
+    )
     parser.add_argument("--wait", type=float, default=30.0, help="seconds to wait for subscribers")
     for name in ("left", "right", "side-by-side"):
         parser.add_argument(

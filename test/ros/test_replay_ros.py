@@ -64,6 +64,19 @@ def test_a_bag_played_through_the_node_is_answered_and_reported(bag_path, engine
     assert report["latency_ms"]["age"]["p50"] >= report["latency_ms"]["total"]["p50"]
 
 
+def test_compressed_images_reach_the_node_as_recorded(engines, tmp_path):
+    path = tmp_path / "compressed"
+    write_bag(path, (painted_pair(n) for n in range(PAIRS)), rate_hz=10.0, cameras=CAMERAS, jpeg_quality=95)
+    done = run(
+        "cone_detector.replay.cli", "run", path, "--rate", 3, "--param", f"engine.directory={engines}",
+        "--param", "policy.name=fixed_640", "--param", "input.compressed=true", "--output", tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "replay.json").read_text())
+    assert report["pairs"]["processed"] > 0
+    assert report["latency_ms"]["decode"]["p50"] > 0.5
+
+
 def test_a_running_node_is_measured_and_goes_on(bag_path, engines, tmp_path):
     with NodeProcess(**{"engine.directory": engines, "policy.name": "fixed_320"}) as node:
         node.wait_for_log("engine:")
