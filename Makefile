@@ -45,7 +45,7 @@ ENGINES := $(VENV)/.stamps/engines-$(KEY)
 OFFLINE_VENV := .venv-offline
 OFFLINE := $(OFFLINE_VENV)/.stamps/offline-$(KEY)
 
-.PHONY: help demo test test-offline lint engines offline reference clean
+.PHONY: help demo test test-offline lint engines offline reference figures clean
 
 help:
 	@echo "make demo [BAG=path]   run the real node on a stereo bag and show what it found"
@@ -53,6 +53,7 @@ help:
 	@echo "make lint              ruff and mypy only"
 	@echo "make engines [FRAMES=path]   rebuild the TensorRT engines that do not fit this machine, tried on these frames"
 	@echo "make reference         write docs/reference.md from the code"
+	@echo "make figures           write the records of docs/benchmarks into the pages"
 	@echo "make offline           install the offline tools (training, export, quantization; several GB)"
 	@echo "make test-offline      the tests that need torch, in the environment of the offline tools"
 	@echo "make clean             remove the environment and everything built"
@@ -104,6 +105,9 @@ $(OFFLINE):
 	$(OFFLINE_VENV)/bin/python -m pip --disable-pip-version-check --no-input install -r $(REQ)/offline.txt
 	$(OFFLINE_VENV)/bin/python -m pip --disable-pip-version-check --no-input install --quiet --no-deps --no-build-isolation --editable .
 	@mkdir -p $(@D) && touch $@
+
+figures: $(RUNTIME)
+	$(PY) -m cone_detector.replay.figures
 
 reference: $(RUNTIME)
 	$(PY) -m cone_detector.ros.reference > docs/reference.md

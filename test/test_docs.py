@@ -10,7 +10,7 @@ import pytest
 from cone_detector.settings import BY_NAME
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "docs/benchmarks/README.md"]
 ARGUMENTS = {"config", "namespace", "remap", "log_level", "fastdds_profile", "bag", "rate", "seconds", "output"}
 # Arguments of the camera driver's launch file.
 FOREIGN_ARGUMENTS = {"camera_model", "ros_params_override_path"}
@@ -69,3 +69,10 @@ def test_every_latency_key_of_a_stage_is_documented():
     text = (ROOT / "docs/latency.md").read_text()
     for stage in (*STAGES, "age", "skew", "upload", "compute", "download"):
         assert f"`{stage}_ms`" in text
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/latency.md", "docs/benchmarks/README.md"])
+def test_figures_are_those_of_the_records(name):
+    from cone_detector.replay.figures import pages
+
+    assert (ROOT / name).read_text() == pages(ROOT)[ROOT / name], "run `make figures`"
