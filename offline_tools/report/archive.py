@@ -23,17 +23,18 @@ class Known:
     command: str
 
 
+_CAMPAIGN = "cone-tools campaign config/campaign/two_branches.yaml --record docs/benchmarks/campaign.json"
 _EVALUATE = "cone-tools evaluate engines/*.json --data DATASET --json docs/benchmarks/accuracy.json --shipped --note"
 KNOWN = {
     known.file: known
     for known in (
-        Known("campaign.json", Kind.MEASURED, "the trained variants and the gate", "cone-tools campaign CONFIG"),
+        Known("campaign.json", Kind.MEASURED, "the trained variants and the gate", _CAMPAIGN),
         Known("accuracy.json", Kind.MEASURED, "the accuracy of each engine file", _EVALUATE),
         Known("test_ledger.json", Kind.MEASURED, "the looks at the test split", _EVALUATE + " --split test"),
         Known("data_check.json", Kind.MEASURED, "what the data is made of and its near twins",
               "cone-tools data check DATASET --json docs/benchmarks/data_check.json"),
         Known("h200.json", Kind.MEASURED, "the latency of TensorRT engines on a GPU",
-              "cone-tools benchmark engines/*tensorrt*.json --output docs/benchmarks/h200.json"),
+              "cone-tools benchmark engines/*-tensorrt.json --output docs/benchmarks/h200.json"),
         Known("rtx4060.json", Kind.SIMULATED, "the projection to the car's RTX 4060",
               "cone-tools projection docs/benchmarks/h200.json --output docs/benchmarks/rtx4060.json"),
         Known("cpu_pipeline.json", Kind.MEASURED, "the whole pipeline on a CPU beside ultralytics",

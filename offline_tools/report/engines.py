@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from offline_tools.report.archive import Archive
 from offline_tools.report.records import Node
+from offline_tools.report.text import Part, Parts
 from offline_tools.report.values import Label, Value, total
 
 
@@ -45,7 +46,7 @@ class Entry:
     model: Label
     precision: Label
     resolution: Label
-    policy: Label | str
+    policy: Part | Parts
     accuracy: Accuracy | None
     test: Value | None
     stages: Stages

@@ -11,6 +11,7 @@ from offline_tools.report.records import Record, RecordError, follow, readable
 from offline_tools.report.sections import gate
 from offline_tools.report.sections.ablation import ablation
 from offline_tools.report.sections.adaptive import adaptive
+from offline_tools.report.sections.breakdown import breakdown
 from offline_tools.report.sections.conclusion import conclusion
 from offline_tools.report.sections.data import data
 from offline_tools.report.sections.discussion import discussion
@@ -30,7 +31,9 @@ def write(archive: Archive, when: datetime, commit: str) -> Document:
     """The whole report. Raises RecordError where a record lacks what it must hold, or contradicts itself."""
     gate.check_decision(archive)
     results = Section("results", "Results")
-    results.sections = [tell(archive) for tell in (gate.gate, trained, ablation, latency, quantized, adaptive, stereo)]
+    results.sections = [
+        tell(archive) for tell in (gate.gate, trained, ablation, breakdown, latency, quantized, adaptive, stereo)
+    ]
     sections = [
         summary(archive),
         problem(archive),

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from offline_tools.report.archive import Archive
 from offline_tools.report.engines import (
@@ -24,8 +24,9 @@ CAR = "RTX 4060"
 
 
 def entries(archive: Archive) -> list[Entry]:
-    """All rows: the GPU machine's, the car's, the CPU's, the campaign's."""
-    return [*gpu_entries(archive), *car_entries(archive), *cpu_entries(archive), *campaign_entries(archive)]
+    """All rows: the GPU machine's, the car's, the CPU's, the campaign's, and of files that were not timed."""
+    timed = [*gpu_entries(archive), *car_entries(archive), *cpu_entries(archive), *campaign_entries(archive)]
+    return [*timed, *untimed_entries(archive, timed)]
 
 
 def gpu_entries(archive: Archive) -> Iterator[Entry]:
@@ -130,6 +131,28 @@ def campaign_entries(archive: Archive) -> Iterator[Entry]:
             _campaign_accuracy(variant),
             final if chosen == (variant.name.text, variant.precision) else None,
             Stages(stages[1], stages[0], stages[2], None, whole),
+        )
+
+
+def untimed_entries(archive: Archive, timed: Sequence[Entry]) -> Iterator[Entry]:
+    """Files whose accuracy on validation is known, and no latency of them."""
+    record = archive.find("accuracy.json")
+    shown = {source for entry in timed if entry.accuracy for source in entry.accuracy.map50.sources}
+    for node in record.at("models") if record else ():
+        accuracy = accuracy_of(node)
+        if node.at("split").content != "val" or accuracy is None or set(accuracy.map50.sources) <= shown:
+            continue
+        wanted = {key: str(node.at(key).content) for key in ("name", "file", "runtime")}
+        precision, resolution = node.at("precision").label(), node.at("resolution").label()
+        yield Entry(
+            Label("Files without a latency", node.source),
+            node.at("name").label(),
+            precision,
+            resolution,
+            ("as ", node.at("runtime").label()),
+            accuracy,
+            test_of(find_accuracy(archive, precision.text, resolution.text, "test", **wanted)),
+            Stages(None),
         )
 
 

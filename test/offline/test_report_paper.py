@@ -12,7 +12,7 @@ from report_records import WRITERS, variant, write_records
 
 from offline_tools.cli import main
 from offline_tools.report.archive import KNOWN, Archive
-from offline_tools.report.document import Bullets, Paragraph, values_of
+from offline_tools.report.document import Bullets, Paragraph, Table, values_of
 from offline_tools.report.paper import write
 from offline_tools.report.records import RecordError
 from offline_tools.report.references import cited, references
@@ -179,6 +179,22 @@ def test_a_policy_is_judged_by_cost_and_accuracy(tmp_path, change, says):
     adaptive = records.adaptive()
     adaptive["machines"][0]["chosen"].update(change)
     assert says in text_of(paper(tmp_path / "records", adaptive=adaptive))
+
+
+def test_a_file_that_was_not_timed_still_has_its_accuracy(tmp_path):
+    timed, untimed = (
+        next(block for block in found.blocks() if isinstance(block, Table) and len(block.columns) > 13)
+        for found in (paper(tmp_path / "a"), paper(tmp_path / "b", without=["h200.json", "rtx4060.json"]))
+    )
+    headings = ["".join(getattr(part, "text", part) for part in row.cells[0]) for row in untimed.rows if row.heading]
+    assert headings == ["Test CPU, measured", "Files without a latency, not timed"]
+    assert not any("not timed" in str(row.cells) for row in timed.rows)
+    assert len(untimed.rows) == len(timed.rows) - 2  # two plans and a projection less, two files more, a heading less
+
+
+def test_the_smallest_cones_are_told_apart(tmp_path):
+    said = text_of(paper(tmp_path / "records"))
+    assert "Of the smallest cones (under 11 px) the published network finds 0.41 on test" in said
 
 
 def test_looks_at_files_that_were_replaced_are_told(tmp_path):

@@ -48,8 +48,8 @@ def _table(archive: Archive, found: list[Entry]) -> Table:
     for entry in found:
         if entry.platform.text != platform:
             platform = entry.platform.text
-            kinds = entry.latency.kinds if entry.latency else ()
-            rows.append(heading(entry.platform, ", " + " and ".join(kind.value for kind in kinds)))
+            kinds = " and ".join(kind.value for kind in entry.latency.kinds) if entry.latency else "not timed"
+            rows.append(heading(entry.platform, f", {kinds}"))
         rows.append(_row(archive, entry))
     return table(
         [Column(title, bool(group), group) for group, titles in _GROUPS.items() for title in titles],

@@ -79,8 +79,8 @@ def _guard(section: Section, archive: Archive) -> None:
         section.say("No picture of one split looks nearly like one of another [@barz2020].")
         return
     section.say(
-        "{twins}. Such twins are frames of the same lap. Where validation has them it flatters, and what is chosen by "
-        "it may be chosen a little wrongly; the final figure is only touched where test is named [@barz2020].",
+        "{twins}. Where validation has such twins it flatters, and what is chosen by it may be chosen a little "
+        "wrongly; the final figure is only touched where test is named [@barz2020].",
         twins=listed(twins),
     )
 
