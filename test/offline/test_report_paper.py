@@ -194,7 +194,7 @@ def test_a_file_that_was_not_timed_still_has_its_accuracy(tmp_path):
 
 def test_the_smallest_cones_are_told_apart(tmp_path):
     said = text_of(paper(tmp_path / "records"))
-    assert "Of the smallest cones (under 11 px) the published network finds 0.41 on test" in said
+    assert "Of the smallest cones (under 11 px) the published network finds 41 % on test" in said
 
 
 def test_looks_at_files_that_were_replaced_are_told(tmp_path):

@@ -7,7 +7,7 @@ from offline_tools.report.archive import KNOWN, Archive
 from offline_tools.report.document import Column, Row, Section, heading, row, table
 from offline_tools.report.records import Node
 from offline_tools.report.text import Part, prose
-from offline_tools.report.values import Label
+from offline_tools.report.values import Label, percent
 
 
 def breakdown(archive: Archive) -> Section:
@@ -33,13 +33,14 @@ def breakdown(archive: Archive) -> Section:
             ),
         )
     )
+    _spread(section, best)
     smallest = _smallest(best)
     if smallest is not None:
         section.say(
             "Of the smallest cones ({name}) the published network finds {recall} on {split}: what is far is what any "
             "gain must come from, and what a mean over all cones hides.",
             name=smallest.named,
-            recall=smallest.at("recall").value(2),
+            recall=percent(smallest.at("recall").value(), 0),
             split=best.at("split").label(),
         )
     return section
@@ -63,6 +64,26 @@ def _cells(name: str, key: str, same: dict[str, Node]) -> list[Part | None]:
             [node.at("labels").value(0), node.at("map50").value(), node.at("recall").value()] if node else [None] * 3
         )
     return cells
+
+
+def _spread(section: Section, entry: Node) -> None:
+    """Says how unlike the classes are behind the mean of an evaluation."""
+    classes = sorted(entry.at("per_class"), key=lambda one: one.at("map50").value().number)
+    if len(classes) < 2:
+        return
+    weakest, strongest = classes[0], classes[-1]
+    section.say(
+        "Behind the mean of {mean} on {split} stand {low} for the {weak} with {few} labels and {high} for the "
+        "{strong} with {many}: each class weighs the same in it, however often it stands beside the track.",
+        mean=entry.at("map50").value(),
+        split=entry.at("split").label(),
+        low=weakest.at("map50").value(),
+        weak=_plain(weakest.named),
+        few=weakest.at("labels").value(0),
+        high=strongest.at("map50").value(),
+        strong=_plain(strongest.named),
+        many=strongest.at("labels").value(0),
+    )
 
 
 def _smallest(entry: Node) -> Node | None:
