@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from enum import Enum
@@ -162,7 +163,7 @@ class Runner:
         phase, folder = one.phase, self._folder(one.phase.name)
         before = read_record(folder) if verdict.resume else None
         if not verdict.resume:
-            shutil.rmtree(folder, ignore_errors=True)
+            self._clear(folder, verdict.key)
         folder.mkdir(parents=True, exist_ok=True)
         # A step that dies after its figures were written must not pass for one that finished.
         (folder / FIGURES).unlink(missing_ok=True)
@@ -188,6 +189,17 @@ class Runner:
         one.started, one.seconds_before = time.monotonic(), record.seconds
         self._children[phase.name] = (Child(folder, device), record)
         self.listener.changed(one)
+
+    def _clear(self, folder: Path, key: str) -> None:
+        """Makes way for a new run. What was made with other settings or inputs may have taken hours: it is set aside."""
+        with suppress(CampaignError):
+            record = read_record(folder)
+            if record is not None and record.key != key:
+                aside = self.root / "replaced" / f"{folder.name}-{record.key[:8]}"
+                shutil.rmtree(aside, ignore_errors=True)
+                aside.parent.mkdir(exist_ok=True)
+                folder.rename(aside)
+        shutil.rmtree(folder, ignore_errors=True)
 
     def _collect(self) -> None:
         """Looks after the phases that run."""

@@ -86,6 +86,8 @@ def test_a_changed_setting_runs_the_phase_and_what_its_result_changes(done):
     carry_out(done, [CHAIN[0], phase("b", "a", text="B"), *CHAIN[2:]])
     assert ran(done) == ["b", "c"]
     assert out(done, "c").read_text() == "aBc"
+    (aside,) = (done / "replaced").glob("b-*")
+    assert (aside / "out.txt").read_text() == "ab", "what took hours is not lost to a changed line"
 
 
 def test_a_newer_step_runs_again(done, monkeypatch):
