@@ -191,7 +191,7 @@ class Runner:
         self.listener.changed(one)
 
     def _clear(self, folder: Path, key: str) -> None:
-        """Makes way for a new run. What was made with other settings or inputs may have taken hours: it is set aside."""
+        """Makes way for a new run. Results of other settings or inputs may have taken hours: they are set aside."""
         with suppress(CampaignError):
             record = read_record(folder)
             if record is not None and record.key != key:
