@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -14,10 +14,12 @@ from typing import Any
 from cone_detector.engine.manifest import file_sha256
 from offline_tools.campaign.phase import External
 from offline_tools.datasets import read_dataset
-from offline_tools.datasets.sample import DatasetError
+from offline_tools.datasets.sample import DatasetError, Sample
 
 # Beside images and labels a prepared folder soon holds the trainer's own cache files.
-_PREPARED = ("*.txt", "*/images/*", "*/labels/*")
+PREPARED = ("*.txt", "*/images/*", "*/labels/*")
+# What a training may see of a dataset.
+_LEARNT = ("train", "val")
 
 
 def json_sha256(value: Any) -> str:
@@ -37,11 +39,16 @@ def _external_sha256(external: External) -> str:
     if external.kind == "file":
         return file_sha256(external.path)
     if external.kind == "prepared":
-        return tree_sha256(external.path, _PREPARED)
+        return tree_sha256(external.path, PREPARED)
     dataset = read_dataset(external.path)
+    if not external.split:
+        return json_sha256({name: _split_sha256(dataset.splits[name]) for name in _LEARNT if name in dataset.splits})
     if external.split not in dataset.splits:
         raise DatasetError(f"{external.path} has no split '{external.split}', only {', '.join(dataset.splits)}")
-    samples = dataset.splits[external.split]
+    return _split_sha256(dataset.splits[external.split])
+
+
+def _split_sha256(samples: Sequence[Sample]) -> str:
     images = _hashes(sample.image for sample in samples)
     labels = [hashlib.sha256(sample.label.tobytes() + sample.xyxy.tobytes()).hexdigest() for sample in samples]
     return json_sha256(sorted(zip(images, labels, strict=True)))

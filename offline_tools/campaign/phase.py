@@ -21,7 +21,8 @@ class CampaignError(ValueError):
 class External:
     """An input from outside of the campaign's folder, known by its content wherever it lies.
 
-    kind: "prepared", a folder of `cone-tools data prepare`; "split", one split of a dataset; "file".
+    kind: "prepared", a folder of `cone-tools data prepare`; "split", one split of a dataset, or without
+    `split` all that may be trained and validated on; "file".
     """
 
     path: Path

@@ -60,11 +60,8 @@ class _Plan:
     def _sources(self) -> tuple[dict[str, str], dict[str, External]]:
         if self.config.dataset.scenes:
             return {"scenes": "scenes/figures.json"}, {}
-        external = {}
-        for number, source in enumerate(self.base.get("sources", [])):
-            for split in ("train", "val"):
-                external[f"source:{number}:{split}"] = External(Path(source["path"]), "split", split)
-        return {}, external
+        sources = enumerate(self.base.get("sources", []))
+        return {}, {f"source:{number}": External(Path(source["path"]), "split") for number, source in sources}
 
     def dataset(self, split: str) -> dict[str, Any]:
         """The inputs by which a phase reads one split of the labelled frames."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from offline_tools.campaign.hashing import tree_sha256
+from offline_tools.campaign.hashing import PREPARED, tree_sha256
 from offline_tools.campaign.step import Job
 from offline_tools.datasets.guard import SplitGuard
 from offline_tools.datasets.prepare import Source, prepare
@@ -32,5 +32,5 @@ def run(job: Job) -> dict[str, Any]:
         "images": dict(found.images),
         "sha256": dict(found.sha256),
         # Names the labels too, so that a corrected label is seen downstream.
-        "tree_sha256": tree_sha256(folder, ("*.txt", "*/images/*", "*/labels/*")),
+        "tree_sha256": tree_sha256(folder, PREPARED),
     }
