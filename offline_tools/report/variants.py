@@ -75,16 +75,30 @@ class Variant:
         node = self.node.find(key)
         return None if node is None else node.value(digits, unit)
 
+    def by_trainer(self) -> tuple[Value, Value | None]:
+        """mAP50 and its deviation as the trainer measured them, with its own letterbox."""
+        deviation = self.node.find("map50_val_trainer_std")
+        return self.node.at("map50_val_trainer").value(3), deviation.value(3) if deviation else None
+
+    @property
+    def measured_by(self) -> str:
+        """By what val was evaluated: "detector" (the car's) or "trainer"."""
+        node = self.node.find("map50_val_source")
+        return str(node.content) if node else "detector"
+
 
 @dataclass(frozen=True)
 class Comparison:
     """A variant beside the one that differs from it by the technique alone.
 
-    gain: points of mAP50. error: standard error of the gain in points, None where a side has a single run.
+    mine, other: mAP50 of both, measured in the same way. gain: points of mAP50. error: standard error of the gain in
+    points, None where a side has a single run.
     """
 
     variant: Variant
     baseline: Variant
+    mine: Value
+    other: Value
     gain: Value
     error: Value | None
 
@@ -127,8 +141,7 @@ def comparisons(found: Sequence[Variant], technique: str) -> list[Comparison]:
             continue
         baseline = _baseline(variant, found)
         if baseline is not None:
-            gain = points(variant.map50, baseline.map50)
-            pairs.append(Comparison(variant, baseline, gain, _error(variant, baseline)))
+            pairs.append(_compared(variant, baseline))
     return pairs
 
 
@@ -156,14 +169,20 @@ def _model(variant: Variant) -> str:
     return str(node.content) if node else ""
 
 
-def _error(one: Variant, other: Variant) -> Value | None:
-    if one.deviation is None or other.deviation is None:
+def _compared(variant: Variant, baseline: Variant) -> Comparison:
+    mine, other = ((one.map50, one.deviation) for one in (variant, baseline))
+    if variant.measured_by != baseline.measured_by:
+        mine, other = variant.by_trainer(), baseline.by_trainer()
+    error = _error(mine[1], variant.seeds, other[1], baseline.seeds)
+    return Comparison(variant, baseline, mine[0], other[0], points(mine[0], other[0]), error)
+
+
+def _error(mine: Value | None, runs: Value, other: Value | None, other_runs: Value) -> Value | None:
+    if mine is None or other is None:
         return None
 
     def of(a: float, n: float, b: float, m: float) -> float:
         return 100 * math.sqrt(a * a / n + b * b / m)
 
-    return computed(
-        "100 sqrt(std² / seeds + std² / seeds)", of, one.deviation, one.seeds, other.deviation, other.seeds,
-        digits=1, unit=" points",
-    )  # fmt: skip
+    formula = "100 sqrt(std² / seeds + std² / seeds)"
+    return computed(formula, of, mine, runs, other, other_runs, digits=1, unit=" points")

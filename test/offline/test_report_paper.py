@@ -110,6 +110,33 @@ def test_a_technique_is_judged_by_its_gain_and_its_noise(tmp_path, distilled, ve
     assert verdict in said
 
 
+def test_variants_measured_in_two_ways_are_compared_by_the_way_that_both_have(tmp_path):
+    campaign = records.campaign()
+    for at, by_trainer in ((1, 0.760), (3, 0.764)):
+        campaign["variants"][at] |= {"map50_val_trainer": by_trainer, "map50_val_trainer_std": 0.004}
+    campaign["variants"][3] |= {"map50_val_source": "trainer", "map50_val": 0.764}
+    said = text_of(paper(tmp_path / "records", campaign=campaign))
+    assert "distilled reaches 0.764 where yolo11n reaches 0.760: +0.4 points" in said
+
+
+def test_a_campaign_on_other_images_reaches_no_tier(tmp_path):
+    campaign = records.campaign()
+    for one in campaign["variants"]:
+        one |= {"data_sha256": "other", "latency_ms": 1.0, "map50_val": 0.9}
+    document = paper(tmp_path / "records", campaign=campaign)
+    tiers = next(
+        block for block in document.blocks() if isinstance(block, Table) and block.columns[-1].title == "falls short in"
+    )
+    assert not any("distilled" in str(row.cells[1]) for row in tiers.rows)
+
+
+def test_the_chosen_engine_is_told_with_its_look_at_test(tmp_path):
+    campaign = records.campaign() | {"final_test": {"map50": 0.812}}
+    campaign["chosen"]["why"] = "fastest of 2 within 0.005"
+    said = text_of(paper(tmp_path / "records", campaign=campaign))
+    assert "chose yolo11n fp32 on validation: fastest of 2 within 0.005. Its one look at test: mAP50 0.812." in said
+
+
 def test_a_teacher_that_is_no_better_had_nothing_to_teach(tmp_path):
     campaign = records.campaign()
     campaign["variants"][2]["map50_val"] = 0.76

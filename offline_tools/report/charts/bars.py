@@ -10,7 +10,7 @@ from offline_tools.report.charts.canvas import TEXT, Canvas, Colours, Scale, aro
 from offline_tools.report.values import Kind, Value
 
 _WIDTH, _ROW = 760, 30
-_TOP, _BOTTOM, _RIGHT = 40, 44, 60
+_TOP, _BOTTOM, _RIGHT = 40, 44, 84
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def stacks(rows: Sequence[Stack], stages: Sequence[str], label: str, colours: Co
 
 
 def dots(rows: Sequence[Dot], label: str, colours: Colours, levels: Sequence[tuple[str, Value]] = ()) -> str:
-    """Dots with one standard deviation to each side, as SVG. levels: vertical lines with their names."""
+    """Dots with one standard deviation to each side, as SVG. levels: vertical lines, the lower one first, with their names."""
     left = _left([row.name for row in rows])
     height = _TOP + _ROW * len(rows) + _BOTTOM
     canvas = Canvas(_WIDTH, height, colours)
@@ -65,9 +65,10 @@ def dots(rows: Sequence[Dot], label: str, colours: Colours, levels: Sequence[tup
     _axis(canvas, x, height, label)
     series = list(dict.fromkeys(row.series for row in rows))
     _legend(canvas, series, left)
-    for name, value in levels:
-        canvas.line(x(value.number), _TOP - 4, x(value.number), height - _BOTTOM, "soft", 1, "5 4")
-        canvas.words(x(value.number) + 4, height - _BOTTOM - 4, f"{name} {value.text}", "soft", "start", 11)
+    for place, (name, value) in enumerate(levels):
+        at, anchor = x(value.number), "start" if place else "end"
+        canvas.line(at, _TOP - 4, at, height - _BOTTOM, "soft", 1, "5 4")
+        canvas.words(at + (4 if place else -4), height - _BOTTOM - 4, f"{name} {value.text}", "soft", anchor, 11)
     for number, row in enumerate(rows):
         middle, at = _TOP + _ROW * number + _ROW / 2, x(row.value.number)
         canvas.words(left - 10, middle + 4, row.name, "ink", "end")

@@ -8,7 +8,7 @@ from offline_tools.report.charts.scatter import Point, scatter
 from offline_tools.report.document import Column, Figure, Row, Section, Table, heading, row, table
 from offline_tools.report.engines import Entry
 from offline_tools.report.platforms import entries
-from offline_tools.report.text import Parts, prose
+from offline_tools.report.text import Part, Parts, prose
 from offline_tools.report.tiers import baseline_ms
 from offline_tools.report.values import Kind, Value, ratio
 
@@ -66,7 +66,7 @@ def _row(archive: Archive, entry: Entry) -> Row:
         entry.model,
         entry.precision,
         entry.resolution,
-        entry.policy,
+        (*_tuple(entry.policy), " (another val)") if found and found.data == "another val" else entry.policy,
         *((found.map50, found.map50_95, found.precision, found.recall) if found else (None,) * 4),
         entry.test,
         stages.before or together,
@@ -76,6 +76,10 @@ def _row(archive: Archive, entry: Entry) -> Row:
         _speed_up(archive, latency) if latency else None,
         entry.own.shown(1, "") if entry.own else None,
     )
+
+
+def _tuple(policy: Part | Parts) -> Parts:
+    return policy if isinstance(policy, tuple) else (policy,)
 
 
 def _speed_up(archive: Archive, latency: Value) -> Value:

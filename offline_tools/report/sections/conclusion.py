@@ -54,10 +54,10 @@ def judgements(archive: Archive) -> list[Judged]:
     """Each engine on validation and, where it was looked at, on test."""
     found: list[Judged] = []
     for entry in entries(archive):
-        if entry.latency is None:
+        # A policy's sequences, or a campaign on other images, are no validation that a tier could be judged by.
+        if entry.latency is None or entry.accuracy is None or entry.accuracy.data != "val":
             continue
-        if entry.accuracy is not None and entry.accuracy.data == "val":
-            found.append((entry, "val", judge(archive, entry.accuracy.map50, entry.latency)))
+        found.append((entry, "val", judge(archive, entry.accuracy.map50, entry.latency)))
         if entry.test is not None:
             found.append((entry, "test", judge(archive, entry.test, entry.latency)))
     return found

@@ -51,9 +51,9 @@ def _technique(
             + _VERDICTS[pair.verdict]
             + " {budget}{reasons}",
             variant=pair.variant.name,
-            map50=pair.variant.map50,
+            map50=pair.mine,
             baseline=pair.baseline.name,
-            other=pair.baseline.map50,
+            other=pair.other,
             gain=pair.gain,
             error=(" ± ", pair.error) if pair.error else (),
             budget=_budget(pair),
@@ -72,7 +72,7 @@ def _distilled(pair: Comparison, found: Sequence[Variant]) -> Parts:
     teacher = max((one for one in found if one.technique == "teacher"), key=lambda one: one.map50.number, default=None)
     if teacher is None:
         return ()
-    lead = points(teacher.map50, pair.baseline.map50)
+    lead = points(teacher.map50, pair.other)
     if lead.number <= 0:
         return prose(
             " The teacher, {teacher}, is no better than the student on its own ({lead}): it had nothing to teach.",

@@ -19,7 +19,7 @@ def gate(archive: Archive) -> Section:
     if decided is None:
         section.miss("the gate's decision", KNOWN["campaign.json"].command)
         return section
-    value, decision = decided.at("value").value(3), decided.at("decision").label()
+    value, decision = decided.at("value").value(4), decided.at("decision").label()
     variant = decided.find("variant")
     section.say(
         "The best mean of branch A ({metric}) is {value}{of}. {reading} Recorded decision: {decision} ({means}).",
@@ -94,11 +94,11 @@ def _reading(value: Value, above: Value, below: Value) -> Parts:
     ruled = decision_of(value.number, above.number, below.number)
     if ruled == "A":
         return prose(
-            "That is {by} above the limit of {limit}.", by=difference(value, above).shown(signed=False), limit=above
+            "That is {by} above the limit of {limit}.", by=difference(value, above, 4).shown(signed=False), limit=above
         )
     if ruled == "B":
         return prose(
-            "That is {by} below the limit of {limit}.", by=difference(below, value).shown(signed=False), limit=below
+            "That is {by} below the limit of {limit}.", by=difference(below, value, 4).shown(signed=False), limit=below
         )
     return prose("That lies between {below} and {above}.", below=below, above=above)
 

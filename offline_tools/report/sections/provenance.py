@@ -13,6 +13,7 @@ from offline_tools.report.text import Code, prose
 from offline_tools.report.values import Label, Source, Value
 
 _MACHINE = ("machine", "machines", "device", "train_device")
+_COUNTS = ("cpu_count", "memory_gb")
 _VERSIONS = ("versions", "runtime")
 
 
@@ -104,9 +105,7 @@ def _flat(content: object) -> str:
     if not isinstance(content, dict):
         return str(content)
     names = [
-        (str(key), value)
-        for key, value in content.items()
-        if isinstance(value, str | int | float) and str(value) and not str(key).startswith(("load_", "break_even"))
+        (str(key), value) for key, value in content.items() if value and (isinstance(value, str) or key in _COUNTS)
     ]
     return ", ".join(str(value) if key in ("machine", "gpu", "cpu") else f"{key} {value}" for key, value in names)
 

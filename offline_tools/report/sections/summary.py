@@ -29,7 +29,7 @@ def _gate(archive: Archive) -> Parts:
     return prose(
         "**Gate:** {metric} {value}, decision {decision}.",
         metric=decided.at("metric").label(),
-        value=decided.at("value").value(3),
+        value=decided.at("value").value(4),
         decision=decided.at("decision").label(),
     )
 

@@ -21,6 +21,7 @@ def trained(archive: Archive) -> Section:
     if found:
         _campaign(section, archive, found)
         _chart(section, archive, found)
+        _chosen(section, archive)
     else:
         section.miss(KNOWN["campaign.json"].what, KNOWN["campaign.json"].command)
     runs = list(archive.training())
@@ -39,8 +40,8 @@ def _campaign(section: Section, archive: Archive, found: list[Variant]) -> None:
             [_row(one, one == winner) for one in found],
             prose(
                 "The campaign's variants, on validation; of several seeds the mean and its standard deviation. The "
-                "best but for teachers stands out. Latency: two camera images to boxes, on the machine that the "
-                "ablation names."
+                "best but for teachers stands out. ‡ by the trainer, with its own letterbox. Latency: two camera "
+                "images to boxes, on the machine that the ablation names."
             ),
             _unfinished(archive),
         )
@@ -55,12 +56,16 @@ def _row(one: Variant, strong: bool) -> Row:
         one.node.at("precision").label(),
         one.node.at("epochs").value(0),
         one.seeds,
-        (one.map50, " ± ", one.deviation) if one.deviation else one.map50,
+        (*_map50(one), " ‡") if one.measured_by == "trainer" else _map50(one),
         computed("params / 1e6", lambda count: count / 1e6, params, digits=2) if params else None,
         one.figure("gflops", 1),
         one.figure("latency_ms", 2),
         strong=strong,
     )
+
+
+def _map50(one: Variant) -> Parts:
+    return (one.map50, " ± ", one.deviation) if one.deviation else (one.map50,)
 
 
 def _chart(section: Section, archive: Archive, found: list[Variant]) -> None:
@@ -81,12 +86,26 @@ def _chart(section: Section, archive: Archive, found: list[Variant]) -> None:
     )
 
 
+def _chosen(section: Section, archive: Archive) -> None:
+    campaign = archive.find("campaign.json")
+    chosen, final = (campaign.find(key) for key in ("chosen", "final_test")) if campaign else (None, None)
+    if chosen is None:
+        return
+    section.say(
+        "The campaign chose {variant} {precision} on validation: {why}.{test}",
+        variant=chosen.at("variant").label(),
+        precision=chosen.at("precision").label(),
+        why=why.label() if (why := chosen.find("why")) else "its record gives no reason",
+        test=prose(" Its one look at test: mAP50 {map50}.", map50=final.at("map50").value()) if final else (),
+    )
+
+
 def _unfinished(archive: Archive) -> Parts:
     campaign = archive.find("campaign.json")
     node = campaign.find("unfinished") if campaign else None
     if node is None or not node.content:
         return ()
-    return prose("{count} phases of the campaign did not end and give no figures.", count=node.count())
+    return prose("Phases of the campaign that did not end and give no figures: {count}.", count=node.count())
 
 
 def _runs(section: Section, runs: list[tuple[Node, Node]]) -> None:
