@@ -24,7 +24,7 @@ from ray.tune.search.optuna import OptunaSearch
 from offline_tools.sweep import SweepError
 from offline_tools.sweep.config import Sweep
 from offline_tools.sweep.record import FAILED, INTERRUPTED, RUNNING, TRIALS, TrialRecord, read_records, trial_folder
-from offline_tools.sweep.runner import Job, run_trial
+from offline_tools.sweep.runner import Job, hold_trial, run_trial
 from offline_tools.sweep.space import decode, distributions
 
 _EXPERIMENT = "ray"
@@ -48,7 +48,9 @@ class Trial(tune.Trainable):
 
     def _run(self, job: Job, number: int, params: Mapping[str, Any]) -> None:
         try:
-            self._epochs.put(run_trial(job, number, params, self._report))
+            with hold_trial(job, number):
+                record = run_trial(job, number, params, self._report)
+            self._epochs.put(record)
         except Exception as error:
             self._epochs.put(error)
 

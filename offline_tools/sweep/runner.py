@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -67,21 +67,23 @@ class Job:
     directory: Path = field(default_factory=Path.cwd)
 
 
-def run_trial(job: Job, number: int, params: Mapping[str, Any], report: Report) -> TrialRecord:
-    """Runs trial `number` with `params` to its end, however it ends, and leaves its record; returns it.
-
-    A trial that a kill interrupted goes on from its checkpoint. A crash of the trial is a record, never an exception.
-    Raises SweepError where another process runs it.
-    """
+@contextlib.contextmanager
+def hold_trial(job: Job, number: int) -> Iterator[None]:
+    """Makes trial `number` this process's own while the context lasts. Raises SweepError where another one holds it."""
     folder = trial_folder(job.folder, number)
     folder.mkdir(parents=True, exist_ok=True)
     with try_lock(folder / LOCK) as free:
         if not free:
             raise SweepError(f"another process runs the trial in {folder}")
-        return _run(job, folder, number, params, report)
+        yield
 
 
-def _run(job: Job, folder: Path, number: int, params: Mapping[str, Any], report: Report) -> TrialRecord:
+def run_trial(job: Job, number: int, params: Mapping[str, Any], report: Report) -> TrialRecord:
+    """Runs trial `number`, which the caller holds, with `params` to its end, however it ends; returns its record.
+
+    A trial that a kill interrupted goes on from its checkpoint. A crash of the trial is a record, never an exception.
+    """
+    folder = trial_folder(job.folder, number)
     record = TrialRecord(
         number,
         dict(params),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -10,14 +11,15 @@ from typing import TYPE_CHECKING
 
 from offline_tools.sweep import SweepError
 from offline_tools.sweep.config import Sweep
-from offline_tools.sweep.record import COMPLETED, FAILED, LOCK, PRUNED, TrialRecord, trial_folder, try_lock
-from offline_tools.sweep.runner import Job, run_trial
+from offline_tools.sweep.record import COMPLETED, FAILED, LOCK, PRUNED, TrialRecord, trial_folder, try_lock, wait_lock
+from offline_tools.sweep.runner import Job, hold_trial, run_trial
 from offline_tools.sweep.space import decode, distributions
 
 if TYPE_CHECKING:
     import optuna
 
 JOURNAL = "study.journal"
+_TURN = "turn"
 # An attribute of a trial that takes over the folder, and so the checkpoint, of one that was killed.
 _FOLDER = "folder"
 # An attribute of a trial that was given back before it began.
@@ -37,16 +39,25 @@ def run(job: Job, storage: str = "", ended: Callable[[TrialRecord], None] = lamb
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = open_study(job.sweep, job.folder, storage)
-    take_over(study, job)
+    turn = job.folder / _TURN
+    with wait_lock(turn):
+        take_over(study, job)
     failures = []
-    while (trial := _next(study, job.sweep)) is not None:
-        number = trial.user_attrs.get(_FOLDER, trial.number)
-        record = run_trial(job, number, decode(job.sweep.space, trial.params), _reporter(trial))
-        _tell(study, trial, record)
+    while True:
+        with contextlib.ExitStack() as held:
+            # One process at a time, until its trial is visibly held: nobody takes over what is about to start.
+            with wait_lock(turn):
+                trial = _next(study, job.sweep)
+                if trial is None:
+                    return
+                number = trial.user_attrs.get(_FOLDER, trial.number)
+                held.enter_context(hold_trial(job, number))
+            record = run_trial(job, number, decode(job.sweep.space, trial.params), _reporter(trial))
+            _tell(study, trial, record)
         ended(record)
-        failures.append(record.error if record.state == FAILED else "")
+        failures.append(record.state == FAILED)
         if len(failures) == _HOPELESS and all(failures):
-            raise SweepError(f"the first {_HOPELESS} trials all failed, the last one with: {record.error}")
+            raise SweepError(f"the first {_HOPELESS} trials all failed, the last one: {record.reason}: {record.error}")
 
 
 def open_study(sweep: Sweep, folder: Path, storage: str = "") -> optuna.Study:

@@ -66,6 +66,9 @@ def test_a_leak_and_a_broken_image_are_reported(world, capsys):
     [
         (["data", "check", "nowhere"], "nowhere does not exist"),
         (["train", "nowhere.yaml"], "nowhere.yaml cannot be read"),
+        (["sweep", "nowhere.yaml"], "nowhere.yaml cannot be read"),
+        (["sweep", "analyze"], "needs the folder of a sweep"),
+        (["sweep", "analyze", "nowhere"], "nowhere holds no sweep"),
         (["evaluate", "nowhere.json", "--data", "nowhere"], "nowhere"),
         (["compare", "nowhere.json"], "no record of a training run"),
     ],
