@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from threading import Thread
 from time import perf_counter_ns
 from typing import Protocol
 
@@ -22,6 +23,9 @@ from cone_detector.ros.worker import Worker
 from cone_detector.settings import Settings
 
 SIDES = ("left", "right")
+
+# Of a ZED 2i's images, 1280x720 bgr8, or bgra8 as its driver sends them; larger ones are met as they come.
+_EXPECTED_BYTES = 1280 * 720 * 4
 
 
 class Offer(Protocol):
@@ -55,10 +59,14 @@ class Inputs:
         self.enabled = True
         # At most: in the pipeline, in the middleware's histories, and one that rclpy converts.
         self._images = images_held(settings["queue.depth"]) + len(names) * (self._qos.depth + 1) + 1
+        # Bytes an image that there is memory for; 0 where they are compressed, and small.
         self._reserved = 0
 
     def open(self) -> None:
-        """Subscribes."""
+        """Subscribes, with the memory for all images that may pile up at hand."""
+        if self._kind is Image and not self._reserved:
+            self._reserved = _EXPECTED_BYTES * (2 if self._side_by_side else 1)
+            reserve(self._images * self._reserved)
         if self._kind is CompressedImage:
             # Decoding takes milliseconds: a thread for each camera, and the executor stays free.
             depth = self._qos.depth
@@ -107,20 +115,16 @@ class Inputs:
     def _take(self, side: int, stream: StreamWatch, message: Image | CompressedImage) -> None:
         size = len(message.data)
         stream.note(_stamp_ns(message), size)
-        if size > self._reserved:
-            self._reserve(size)
+        if self._reserved and size > self._reserved:
+            self._reserved = size
+            # It takes as long as several frames: not in the executor.
+            Thread(target=reserve, args=(self._images * size,), name="reserve", daemon=True).start()
         if not self.enabled:
             return
         if self._decoders:
             self._decoders[side].put(message)
         else:
             self._hand_on(side, message)
-
-    def _reserve(self, size: int) -> None:
-        """Has the memory for all images that may pile up, of `size` bytes each. Compressed ones vary, and are small."""
-        self._reserved = size
-        if self._kind is Image:
-            reserve(self._images * size)
 
     def _hand_on(self, side: int, message: Image | CompressedImage) -> None:
         begin = perf_counter_ns()

@@ -42,6 +42,6 @@ def reserve(size: int) -> None:
     """Touches `size` bytes that malloc will hand out later, after `keep_large_buffers`.
 
     Memory that a pile-up of images needs is then there beforehand: neither page-faulted amid the pile-up nor, to who
-    watches the process over hours, a leak. Takes about a millisecond for 4 MB.
+    watches the process over hours, a leak. Takes about a millisecond for a megabyte.
     """
     np.empty(size, np.uint8).fill(0)
