@@ -29,7 +29,7 @@ def test_help_names_every_command_without_heavy_imports():
     assert output.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("command", ["data", "train", "compare", "quantize", "evaluate", "report"])
+@pytest.mark.parametrize("command", ["data", "train", "sweep", "compare", "quantize", "evaluate", "report"])
 def test_each_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])
