@@ -82,7 +82,7 @@ class Archive:
         if registry is not None and registry.is_file():
             records[_REGISTRY.file] = Record.read(registry, _REGISTRY.file, _REGISTRY.kind, _REGISTRY.command)
         for name, kind in (("quoted.yaml", Kind.QUOTED), ("targets.yaml", Kind.TARGET)):
-            records[name] = Record.read(HERE / name, name, kind, "its editor")
+            records[name] = Record.read(HERE / name, name, kind, "hand")
         projection = records.get("rtx4060.json")
         if projection is not None and projection.root.at("simulated").content is not True:
             raise RecordError("rtx4060.json is a projection, but its `simulated` is not true")

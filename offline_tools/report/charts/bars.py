@@ -54,7 +54,10 @@ def stacks(rows: Sequence[Stack], stages: Sequence[str], label: str, colours: Co
 
 
 def dots(rows: Sequence[Dot], label: str, colours: Colours, levels: Sequence[tuple[str, Value]] = ()) -> str:
-    """Dots with one standard deviation to each side, as SVG. levels: vertical lines, the lower one first, with their names."""
+    """Dots with one standard deviation to each side, as SVG.
+
+    levels: vertical lines with their names, the lower one first.
+    """
     left = _left([row.name for row in rows])
     height = _TOP + _ROW * len(rows) + _BOTTOM
     canvas = Canvas(_WIDTH, height, colours)
