@@ -38,11 +38,17 @@ def judge(phase: Phase, root: Path, left_out: frozenset[str] = frozenset()) -> V
     if record is None:
         return Verdict(False, "never ran", False, key, inputs)
     if record.key != key:
-        return Verdict(False, _difference(phase, record, inputs), False, key, inputs)
-    if record.status != "done":
-        return Verdict(False, "was interrupted" if record.status == "running" else "failed before", True, key, inputs)
-    damage = damaged(root / "phases" / phase.name, record)
-    return Verdict(not damage, damage or "unchanged", False, key, inputs)
+        verdict = Verdict(False, _difference(phase, record, inputs), False, key, inputs)
+    elif record.status != "done":
+        reason = "was interrupted" if record.status == "running" else "failed before"
+        verdict = Verdict(False, reason, True, key, inputs)
+    else:
+        damage = damaged(root / "phases" / phase.name, record)
+        verdict = Verdict(not damage, damage or "unchanged", False, key, inputs)
+    missing = [str(one.path) for one in phase.external.values() if not one.path.exists()]
+    if missing and not verdict.fresh:
+        raise CampaignError(f"phase {phase.name} must run ({verdict.reason}) and needs {', '.join(missing)}")
+    return verdict
 
 
 def damaged(folder: Path, record: Record) -> str:

@@ -111,6 +111,7 @@ def test_data_from_outside_counts_by_content_and_results_outlive_it(tmp_path):
     (tmp_path / "moved.txt").unlink()
     assert carry_out(tmp_path, [moved])["a"] is State.FRESH
     assert carry_out(tmp_path, [replace(moved, settings={"text": "new"})])["a"] is State.FAILED
+    assert read_record(tmp_path / "phases" / "a").status == "done", "what cannot be made anew stays"
 
 
 def test_a_failure_stops_only_what_depends_on_it(tmp_path):
