@@ -7,8 +7,9 @@ import json
 import os
 import platform
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -114,9 +115,17 @@ def _machine() -> Record:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "opencv": cv2.__version__,
-        "cuda_python": version("cuda-python"),
+        "cuda_python": _cuda_python(),
         "uploads": asdict(measure_uploads(_UPLOAD_BYTES)),
     }
+
+
+def _cuda_python() -> str:
+    # Since 12.6 the code is in cuda-bindings, which torch brings without the package that gave it its name.
+    for package in ("cuda-bindings", "cuda-python"):
+        with suppress(PackageNotFoundError):
+            return version(package)
+    return "unknown"
 
 
 def _cpu() -> str:
