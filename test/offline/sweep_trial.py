@@ -13,8 +13,6 @@ from pathlib import Path
 
 import yaml
 
-from offline_tools.sweep.config import METRICS
-
 
 def main() -> None:
     parser = argparse.ArgumentParser()
@@ -34,7 +32,7 @@ def main() -> None:
     good = 0.9 - 0.3 * abs(math.log10(stage["lr0"] / 0.003))
     rows = [good * epoch / stage["epochs"] for epoch in range(1, stage["epochs"] + 1)]
     with (folder / "results.csv").open("w") as table:
-        table.write(f"epoch,{METRICS['map50']},{METRICS['map50_95']}\n")
+        table.write("epoch,metrics/mAP50(B),metrics/mAP50-95(B)\n")
         for epoch, map50 in enumerate(rows, 1):
             table.write(f"{epoch},{map50},{map50 / 2}\n")
             table.flush()
