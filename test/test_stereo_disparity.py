@@ -62,6 +62,22 @@ def test_sigma_is_honest(scene):
     assert 0.25 < np.std(scores) < 1.5
 
 
+@pytest.mark.parametrize("shift", [(0, 0), (0, 1.0), (0, -1.5), (0.7, -0.7), (-0.4, 0.9)])
+@pytest.mark.parametrize("noise", [0, 3])
+def test_a_plain_sharp_rectangle_is_no_surer_than_it_is_right(shift, noise):
+    """Its edges are all that tells, the same in every row, and may lie anywhere between two columns of samples."""
+    rng = np.random.default_rng(4)
+    boxes, frames = [], []
+    for x1, error in ((420, shift[0]), (392, shift[1])):
+        grey = np.full((SIZE[1], SIZE[0]), 60.0)
+        grey[400:460, x1 : x1 + 40] = 100
+        grey += rng.normal(0, noise, grey.shape)
+        frames.append(Frame(np.clip(np.round(grey), 0, 255).astype(np.uint8)))
+        boxes.append(np.array([[x1 + error - 0.5, 399.5, x1 + error + 39.5, 459.5]]))
+    found = DisparityRefiner(SIZE)(*boxes, *frames)
+    assert abs(found.value[0] - 28) < 2.5 * found.sigma[0] + 0.02
+
+
 def test_sigma_grows_with_noise(scene):
     left, right, *_ = scene
     quiet, loud = (

@@ -25,6 +25,9 @@ _PATCH_WIDTH = 1.25
 # The search reaches half a box to each side, in steps of one column, on every third row.
 _REACH = 10
 _SEARCH_ROWS = slice(1, None, 3)
+# Columns of a near cone lie pixels apart, and a sharp edge anywhere between two of them gives the same samples. So each
+# row is sampled elsewhere between columns: multiples of the golden ratio spread evenly, however many there are.
+_STAGGER = (np.arange(_ROWS) * (np.sqrt(5) - 1) / 2) % 1 - 0.5
 _STEPS = 2
 # A step beyond this many columns left the hill that it climbed.
 _LARGEST_STEP = 1.5
@@ -57,8 +60,8 @@ class DisparityRefiner:
         """size: width and height of the rectified images in pixels."""
         self._size = size
         down = (np.arange(_ROWS) + 0.5) / _ROWS
-        self._grid = PatchGrid(_COLUMNS, down)
-        self._strip = PatchGrid(_COLUMNS + 2 * _REACH, down[_SEARCH_ROWS])
+        self._grid = PatchGrid(_COLUMNS, down, _STAGGER)
+        self._strip = PatchGrid(_COLUMNS + 2 * _REACH, down[_SEARCH_ROWS], _STAGGER[_SEARCH_ROWS])
         self._weight = cone_weight(_COLUMNS, _ROWS, _PATCH_WIDTH)
 
     def __call__(

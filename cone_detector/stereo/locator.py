@@ -24,7 +24,7 @@ _LARGEST_CORRECTION = 4.0
 _CUT_BOX_FACTOR = 3.0
 # What correlates is the side that faces the camera, on the mean this much nearer than the cone's axis (the outline lies
 # at the axis, the middle half a cone nearer): measured on exact synthetic truth.
-_SURFACE_TO_AXIS_M = 0.012
+_SURFACE_TO_AXIS_M = 0.010
 _LEAST_DISPARITY = 0.01
 
 

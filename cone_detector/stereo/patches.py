@@ -17,11 +17,15 @@ class PatchGrid:
     A patch lies column by column in memory, so that patches shifted sideways are views of one wider patch.
     """
 
-    def __init__(self, columns: int, rows: NDArray[np.float64]) -> None:
-        """columns: their number. rows: (rows,) where they lie, 0 at the patch's top and 1 at its bottom."""
+    def __init__(self, columns: int, rows: NDArray[np.float64], stagger: NDArray[np.float64]) -> None:
+        """columns: their number. rows: (rows,) where they lie, 0 at the patch's top and 1 at its bottom.
+
+        stagger: (rows,) how far a row's samples are moved to the right, in columns.
+        """
         self.columns, self.rows = columns, len(rows)
         # Distances from the patch's centre, in columns and in patch heights.
-        self._across = np.arange(columns, dtype=np.float32) - np.float32((columns - 1) / 2)
+        across = np.arange(columns) - (columns - 1) / 2
+        self._across = (across[:, None] + stagger).astype(np.float32)
         self._down = (rows - 0.5).astype(np.float32)
         self._x = np.empty((0, self.columns, self.rows), np.float32)
         self._y = self._x
@@ -39,7 +43,7 @@ class PatchGrid:
             self._x = np.empty((2 * count, self.columns, self.rows), np.float32)
             self._y = np.empty_like(self._x)
         self._count = count
-        self._x[:count] = (pitch[:, None] * self._across + x[:, None])[:, :, None]
+        self._x[:count] = pitch[:, None, None] * self._across + x[:, None, None]
         self._y[:count] = (height[:, None] * self._down + y[:, None])[:, None, :]
 
     def move(self, shift: NDArray[np.float32]) -> None:
