@@ -56,7 +56,8 @@ def weights(request, tmp_path_factory):
 def test_rows_are_those_of_ultralytics(weights, tmp_path):
     # Suppression is off on both sides: among the crowded boxes of a random network, rounding decides who survives.
     manifest = export(weights, tmp_path, "net", "640", half_storage=False)
-    settings = {"confidence": SCORE, "nms_iou": 1.0, "policy.name": "fixed_640", "stereo.enabled": False}
+    settings = {"confidence": SCORE, "nms_iou": 1.0, "nms_iou_across_classes": 1.0}
+    settings |= {"policy.name": "fixed_640", "stereo.enabled": False}
     detector = StereoDetector(open_engine(manifest), Settings(settings))
     model = ultralytics.YOLO(weights)
     images = [picture(10, (1280, 720)), picture(11, (1280, 720))]
