@@ -71,7 +71,7 @@ def test_every_latency_key_of_a_stage_is_documented():
         assert f"`{stage}_ms`" in text
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/latency.md", "docs/benchmarks/README.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/latency.md", "docs/stereo.md", "docs/benchmarks/README.md"])
 def test_figures_are_those_of_the_records(name):
     from cone_detector.replay.figures import pages
 

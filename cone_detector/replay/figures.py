@@ -50,6 +50,7 @@ def pages(root: Path) -> dict[Path, str]:
     tables = {
         root / "README.md": _table(root, records, _summary(records)),
         root / "docs" / "latency.md": _table(root / "docs", records, _latency(records)),
+        root / "docs" / "stereo.md": _depth(records["stereo"]),
         root / INDEX: _index(records),
     }
     return {path: _put(path, table) for path, table in tables.items()}
@@ -98,6 +99,16 @@ def _summary(records: Mapping[str, Any]) -> list[Row]:
         )
         for model in records.get("accuracy", {}).get("models", [])
         if model.get("shipped") and model["split"] == "test" and "openvino" in model["file"]
+    ]
+    gpu = records.get("h200", {"engines": []})
+    rows += [
+        (
+            f"{engine['model']} {engine['canvas']} {engine['precision']} on {gpu['machine']['gpu']}: the GPU's part; "
+            "images to boxes; images to cones in space",
+            f"{engine['gpu_graph_ms_p50']:.2f}; {engine['detector_ms_p50']:.2f}; {engine['cones_ms_p50']:.2f} ms",
+            "h200",
+        )
+        for engine in gpu["engines"][:1]
     ]
     if adaptive := records.get("adaptive"):
         rows.append(
@@ -165,6 +176,18 @@ def _table(folder: Path, records: Mapping[str, Any], rows: list[Row]) -> str:
     machines = sorted({text for _, _, record in rows if (text := _machine(records[record]))})
     if machines:
         lines += ["", f"On {'; '.join(machines)}."]
+    return "\n".join(lines) + "\n"
+
+
+def _depth(stereo: Mapping[str, Any]) -> str:
+    lines = [
+        "| true depth | median error, refined | median error, box centres alone | standard deviation, refined |",
+        "| --- | --- | --- | --- |",
+    ]
+    for metres, error in stereo["median_depth_error_pct"].items():
+        centres, spread = stereo["centre_baseline_pct"][metres], stereo["depth"][metres]["standard_deviation_m"]
+        lines.append(f"| {metres} m | {error:.2f} % | {centres:.1f} % | {spread:.2f} m |")
+    lines += ["", f"{100 * stereo['coverage_95']:.1f} % of the true places lie in the 95 % covariance ellipsoid."]
     return "\n".join(lines) + "\n"
 
 
