@@ -93,7 +93,8 @@ class Layer:
 def from_inspector(text: str) -> list[Layer]:
     """Layers from the JSON of TensorRT's engine inspector, of a plan built with detailed profiling verbosity."""
     layers = []
-    for found in json.loads(text)["Layers"]:
+    # TensorRT 8.6 leaves control characters in the names of layers that it compiled itself.
+    for found in json.loads(text, strict=False)["Layers"]:
         inputs, outputs = (tuple(_json_tensor(tensor) for tensor in found[side]) for side in ("Inputs", "Outputs"))
         # TensorRT 8.6 tells a convolution's weights by their number alone.
         count = found.get("Weights", {}).get("Count", 0) if isinstance(found.get("Weights"), dict) else 0
