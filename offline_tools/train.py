@@ -20,7 +20,7 @@ from offline_tools.datasets.prepare import prepare, split_sha256
 from offline_tools.datasets.sample import DatasetError
 from offline_tools.results import MAP50, MAP50_95, best_epoch, read_epochs
 from offline_tools.technique import Distill, describe, make_start
-from offline_tools.train_config import Stage, TrainConfig, TrainError, read_config
+from offline_tools.train_config import Stage, TrainConfig, TrainError, check_augmentation, read_config
 
 __all__ = ["Stage", "TrainConfig", "TrainError", "find_checkpoint", "read_config", "train"]
 
@@ -46,6 +46,8 @@ def train(
     resume: go on where a killed run stopped; finished stages are not repeated.
     Raises TrainError, TechniqueError or DatasetError before anything is trained.
     """
+    for stage in config.stages:
+        check_augmentation({**config.settings, **stage.settings, **(overrides or {})}, f"stage {stage.name}")
     guard = guard or SplitGuard.load()
     directory = (runs / config.name).resolve()
     if data is None:

@@ -72,7 +72,7 @@ def read_config(path: Path) -> TrainConfig:
         technique,
     )
     for stage in stages:
-        _check_augmentation({**config.settings, **stage.settings}, path)
+        check_augmentation({**config.settings, **stage.settings}, str(path))
     return config
 
 
@@ -112,13 +112,14 @@ def _split(name: str) -> str:
     return name
 
 
-def _check_augmentation(settings: Mapping[str, Any], path: Path) -> None:
+def check_augmentation(settings: Mapping[str, Any], where: str) -> None:
+    """Raises TrainError for augmentation that makes other cones of cones. where: names the settings in the message."""
     if settings.get("flipud", 0) > 0:
-        raise TrainError(f"{path}: flipud is {settings['flipud']}, must be 0: no cone stands on its tip")
+        raise TrainError(f"{where}: flipud is {settings['flipud']}, must be 0: no cone stands on its tip")
     if settings.get("hsv_h", 0) > _LARGEST_HUE_JITTER:
         raise TrainError(
-            f"{path}: hsv_h is {settings['hsv_h']}, must be at most {_LARGEST_HUE_JITTER}: "
+            f"{where}: hsv_h is {settings['hsv_h']}, must be at most {_LARGEST_HUE_JITTER}: "
             "more turns a yellow cone into an orange one"
         )
     if settings.get("bgr", 0) > 0:
-        raise TrainError(f"{path}: bgr is {settings['bgr']}, must be 0: swapped channels turn blue cones orange")
+        raise TrainError(f"{where}: bgr is {settings['bgr']}, must be 0: swapped channels turn blue cones orange")

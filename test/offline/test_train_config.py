@@ -12,7 +12,7 @@ from cone_detector.classes import CLASS_NAMES
 from offline_tools.datasets import DatasetError, read_dataset
 from offline_tools.datasets.guard import SplitGuard, TestLeakError, register
 from offline_tools.datasets.prepare import Source, prepare
-from offline_tools.train import TrainError, find_checkpoint, read_config
+from offline_tools.train import TrainError, find_checkpoint, read_config, train
 
 SHIPPED = sorted((Path(__file__).parents[2] / "config" / "train").glob("*.yaml"))
 CONFIG = {
@@ -55,6 +55,11 @@ def test_stages_and_sources_are_read(tmp_path):
 def test_harmful_or_misspelt_settings_are_refused(tmp_path, changes, says):
     with pytest.raises(TrainError, match=says):
         read_config(write(tmp_path, **changes))
+
+
+def test_harmful_overrides_are_refused_too(tmp_path):
+    with pytest.raises(TrainError, match=r"stage 640: flipud is 0\.5"):
+        train(read_config(write(tmp_path)), tmp_path, overrides={"flipud": 0.5})
 
 
 @pytest.fixture
