@@ -167,7 +167,7 @@ def detect_all(
         for start in range(0, len(samples), 2):
             pair = [samples[start], samples[min(start + 1, len(samples) - 1)]]
             frames = [Frame(read_image(sample.image, source)) for sample in pair]
-            found = detector.detect(*frames).detections
+            found = detector.detect(frames[0], frames[1]).detections
             for side in range(min(2, len(samples) - start)):
                 parts.append(_score(found[side], pair[side], frames[side], source, manifest.canvas))
             if progress is not None:
