@@ -9,7 +9,6 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,8 +39,6 @@ class OpenVinoEngine:
         )
         self.times = PassTimes()
         self.notes: tuple[str, ...] = ()
-        # OpenVINO's threads still spin when the next image is scaled: OpenCV's second one would wait for a core.
-        cv2.setNumThreads(1)
         core = ov.Core()
         self.device = f"CPU {core.get_property('CPU', 'FULL_DEVICE_NAME')}"
         options = {
