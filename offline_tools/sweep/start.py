@@ -53,13 +53,13 @@ def open_folder(sweep: Sweep, folder: Path, data: Path | None, registry: Path, d
 def run(job: Job, storage: str, ended: Callable[[TrialRecord], None]) -> None:
     """Runs the sweep's trials by its backend; `ended` is told of each."""
     if job.sweep.backend == "ray":
-        from offline_tools.sweep import ray_tune
+        from offline_tools.sweep.ray_tune import run as run_by_ray
 
-        ray_tune.run(job, ended)
+        run_by_ray(job, ended)
     else:
-        from offline_tools.sweep import study
+        from offline_tools.sweep.study import run as run_by_optuna
 
-        study.run(job, storage, ended)
+        run_by_optuna(job, storage, ended)
 
 
 def check_names(sweep: Sweep) -> None:
