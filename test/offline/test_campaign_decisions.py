@@ -10,7 +10,7 @@ from offline_tools.campaign.phase import CampaignError, External, Phase
 from offline_tools.campaign.records import read_record
 from offline_tools.campaign.runner import Runner, State
 from offline_tools.campaign.slots import Slots
-from offline_tools.campaign.steps.choose import choose
+from offline_tools.campaign.steps.choose import choose, measured
 from offline_tools.campaign.steps.gate import decide
 
 
@@ -80,6 +80,12 @@ def test_of_engines_that_are_as_good_the_fastest_is_chosen(decision, margin, cho
     assert running == {name for name, one in CANDIDATES.items() if decision in ("both", one["branch"])}
 
 
+def test_only_what_is_wholly_measured_is_chosen_from():
+    """`--without 'latency-*'` leaves engines without a latency, which must not stop the choice among the others."""
+    roles = ["gate", "engine:a", "evaluation:a", "engine:b", "evaluation:b", "latency:b", "engine:c", "latency:c"]
+    assert measured(roles) == ["b"]
+
+
 def test_a_branch_without_engines_cannot_be_chosen():
-    with pytest.raises(CampaignError, match="branch A, which has no measured engine"):
+    with pytest.raises(CampaignError, match="decision is A, and no engine of that has both"):
         choose({"direct": CANDIDATES["direct"]}, "A", 0.005)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cone_detector.engine.manifest import read_manifest
@@ -21,7 +21,7 @@ def run(job: Job) -> dict[str, Any]:
     if "gate" in job.record.inputs:
         decision = json.loads(job.path("gate").read_text())["decision"]
     candidates = {}
-    for name in job.roles("engine"):
+    for name in measured(job.record.inputs):
         evaluation = json.loads(job.path(f"evaluation:{name}").read_text())
         latency = json.loads(job.path(f"latency:{name}").read_text())
         candidates[name] = {
@@ -41,6 +41,13 @@ def run(job: Job) -> dict[str, Any]:
     return {**choice, "file": file.name}
 
 
+def measured(inputs: Iterable[str]) -> list[str]:
+    """Variants that have an engine, its accuracy and its latency: a selection of phases may leave one of them out."""
+    known = set(inputs)
+    names = [role.removeprefix("engine:") for role in inputs if role.startswith("engine:")]
+    return [name for name in names if {f"evaluation:{name}", f"latency:{name}"} <= known]
+
+
 def choose(candidates: Mapping[str, Mapping[str, Any]], decision: str, margin: float) -> dict[str, Any]:
     """The variant to go on with, of the branches that the gate's `decision` leaves.
 
@@ -48,7 +55,10 @@ def choose(candidates: Mapping[str, Mapping[str, Any]], decision: str, margin: f
     """
     left = {name: one for name, one in candidates.items() if decision in ("both", one["branch"])}
     if not left:
-        raise CampaignError(f"the gate decided for branch {decision}, which has no measured engine")
+        raise CampaignError(
+            f"the gate's decision is {decision}, and no engine of that has both accuracy and latency: run its "
+            "evaluate-* and latency-* phases"
+        )
     best = max(one["map50_val"] for one in left.values())
     close = {name: one for name, one in left.items() if one["map50_val"] >= best - margin}
     variant = min(close, key=lambda name: close[name]["latency_ms"])
