@@ -31,6 +31,8 @@ from offline_tools.policies.sweep import Limits, Sweep, SweepError, judge_all, s
 
 # Two passes may take this share of the time between two frames of the paced run: the rest is letterbox and noise.
 _PACED_LOAD = 0.6
+# Those of a ZED 2i at 1280x720 (Stereolabs' data sheet).
+_CAMERA_RATES_HZ = (15.0, 30.0, 60.0)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, help="folder that keeps the networks' rows from run to run")
     parser.add_argument("--paced", type=float, default=0.0, metavar="SECONDS",
                         help="run the chosen policy at camera rate for so long, and count late frames")  # fmt: skip
-    parser.add_argument("--rate", type=float, default=0.0, help="of that run in Hz (default: what two passes leave)")
+    parser.add_argument("--rate", type=float, default=0.0,
+                        help="of that run in Hz (default: the camera's highest with two passes)")  # fmt: skip
     parser.add_argument("--max-map50-loss", type=float, default=Limits.map50_loss_pt, metavar="POINTS",
                         help="that the chosen policy may lose beside fixed 640 (%(default)s)")  # fmt: skip
     parser.add_argument("--max-far-recall-loss", type=float, default=Limits.far_recall_loss_pt, metavar="POINTS",
@@ -129,11 +132,17 @@ def _limits(args: argparse.Namespace) -> Limits:
 
 def _paced(args: argparse.Namespace, choice: Choice, labelled: Labelled, found: Sweep, console: Console) -> PacedRun:
     two_passes = float(found.costs.per_frame(found.chosen.outcome.passes).max())
-    rate = args.rate or _PACED_LOAD * 1e3 / two_passes
+    rate = args.rate or camera_rate(two_passes)
     console.print(f"{args.paced:.0f} s at {rate:.1f} Hz")
     result = run_paced(load(choice, slots_needed(1)), labelled, found.chosen.candidate.changes, rate, args.paced)
     console.print(f"{result.frames} frames, {result.late} late, {result.misses} because of a second pass")
     return result
+
+
+def camera_rate(two_passes_ms: float) -> float:
+    """The camera's highest rate, in Hz, at which two passes of so long leave time for the rest of a frame's work."""
+    fitting = [rate for rate in _CAMERA_RATES_HZ if rate * two_passes_ms <= 1e3 * _PACED_LOAD]
+    return max(fitting, default=min(_CAMERA_RATES_HZ))
 
 
 def _table(found: Sweep) -> Table:

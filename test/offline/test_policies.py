@@ -14,6 +14,7 @@ from offline_tools.datasets import DatasetError, read_dataset
 from offline_tools.datasets.guard import SplitGuard, TestLeakError, register
 from offline_tools.datasets.prepare import Source
 from offline_tools.policies.candidates import candidates
+from offline_tools.policies.command import camera_rate
 from offline_tools.policies.costs import CostError, Costs, measure, read
 from offline_tools.policies.judge import Judge
 from offline_tools.policies.paced import run_paced
@@ -174,3 +175,10 @@ def test_a_folder_that_is_no_stereo_sequence_is_refused(tmp_path, content):
         (tmp_path / "truth.json").write_text("[{}]")
     with pytest.raises(DatasetError, match="is no stereo sequence"):
         read_sequences([], [tmp_path], SplitGuard(frozenset(), np.empty((0, 32), np.uint8), []))
+
+
+@pytest.mark.parametrize(
+    ("two_passes_ms", "rate"), [(2.0, 60), (10.0, 60), (10.1, 30), (20.0, 30), (35.0, 15), (90.0, 15)]
+)
+def test_a_paced_run_takes_the_highest_camera_rate_that_leaves_room(two_passes_ms: float, rate: float) -> None:
+    assert camera_rate(two_passes_ms) == rate
