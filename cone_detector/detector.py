@@ -202,12 +202,12 @@ class StereoDetector:
             self._write_close_up(step, images)
         rows = self.engine.infer(step.name, slot, fresh, step.top)
         spent = clock.lap("inference")
-        seen = keep_confident(rows[0], plan.floor), keep_confident(rows[1], plan.floor)
+        seen = keep_confident(rows, plan.floor)
         if self.engine.manifests[step.name].nms:
             seen = suppress(*seen, plan.nms_iou)
-        (left, faint_left), (right, faint_right) = (split_by_confidence(side, plan.thresholds) for side in seen)
+        sure, faint = split_by_confidence(seen, plan.thresholds)
         self._budget.note(step.name, spent + clock.lap("nms"))
-        return Sight((left, right), (faint_left, faint_right))
+        return Sight(sure, faint)
 
     def _write_close_up(self, step: Step, images: tuple[CameraImage, CameraImage]) -> None:
         strip = self.engine.manifests[step.name].strip

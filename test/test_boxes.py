@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from cone_detector.boxes import keep_confident, split_by_confidence, suppress
 
+NO_CONES = rows_of()
+
 
 def thresholds(default: float = 0.35, **by_class: float) -> np.ndarray:
     values = np.full(5, default, np.float32)
@@ -29,10 +31,11 @@ def thresholds(default: float = 0.35, **by_class: float) -> np.ndarray:
 )
 def test_a_cone_stays_at_or_above_its_class_threshold(limits, kept_scores):
     rows = rows_of((0, 0, 9, 9, 0.9, 0), (0, 0, 9, 9, 0.5, 2), (0, 0, 9, 9, 0.35, 1), (0, 0, 9, 9, 0.2, 4))
-    seen = keep_confident(rows, float(limits.min()))
-    sure, faint = split_by_confidence(seen, limits)
+    seen = keep_confident(np.stack((rows, NO_CONES)), float(limits.min()))
+    (sure, none), (faint, _) = split_by_confidence(seen, limits)
     np.testing.assert_allclose(sure[:, 4], kept_scores)
-    assert sorted([*sure[:, 4], *faint[:, 4]], reverse=True) == seen[:, 4].tolist()
+    assert sorted([*sure[:, 4], *faint[:, 4]], reverse=True) == seen[0][:, 4].tolist()
+    assert not len(none)
 
 
 SAME = (10, 10, 30, 50)

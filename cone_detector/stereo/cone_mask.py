@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,9 +25,9 @@ def cone_weight(columns: int, rows: int, patch_width: float) -> NDArray[np.float
 
 def hide(
     weight: NDArray[np.float32],
-    left: NDArray[np.float64],
-    right: NDArray[np.float64],
-    disparity: NDArray[np.float64],
+    left: NDArray[np.float32],
+    right: NDArray[np.float32],
+    disparity: NDArray[np.floating],
     size: tuple[int, int],
     patch_width: float,
 ) -> NDArray[np.float32]:
@@ -36,52 +38,70 @@ def hide(
     """
     sides = np.stack((left, right))
     hidden, before = _overlaps(sides)
-    low, high = np.minimum(left, right), np.maximum(left, right)
-    beyond = (low[:, 0] < 0) | (low[:, 1] < 0) | (high[:, 2] > size[0] - 1) | (high[:, 3] > size[1] - 1)
-    outside = np.nonzero(beyond)[0]
+    last = np.array((*size, *size), np.float32) - 1
+    outside = np.flatnonzero(((sides < 0) | (sides > last)).any(axis=(0, 2)))
     if not len(hidden) and not len(outside):
         return weight[None]
     seen = np.ones((len(left), *weight.shape), bool)
     if len(hidden):
-        x, y = _places(left[hidden], disparity[hidden], weight.shape, patch_width)
-        covered = _inside(x, y, sides[:, before])
-        np.logical_and.at(seen, hidden, ~(covered[0] | covered[1]))
+        x, y = _places(left[hidden], weight.shape, patch_width)
+        covered = _covered(x, y, disparity[hidden], sides[:, before])
+        # Pairs come sorted by the hidden one: all that hide it lie together.
+        begins = np.ones(len(hidden), bool)
+        np.not_equal(hidden[1:], hidden[:-1], out=begins[1:])
+        first = begins.nonzero()[0]
+        seen[hidden[first]] = ~np.logical_or.reduceat(covered, first)
     if len(outside):
-        x, y = _places(left[outside], disparity[outside], weight.shape, patch_width)
-        shown = ((x >= 0) & (x <= size[0] - 1))[..., None] & (y <= size[1] - 1)[:, None, :]
-        seen[outside] &= shown[0] & shown[1]
+        x, y = _places(left[outside], weight.shape, patch_width)
+        other = x - disparity[outside][:, None]
+        shown = (x >= 0) & (x <= last[0]) & (other >= 0) & (other <= last[0])
+        seen[outside] &= shown[:, :, None] & (y <= last[1])[:, None, :]
     return weight * seen
 
 
 def _places(
-    box: NDArray[np.float64], disparity: NDArray[np.float64], shape: tuple[int, ...], patch_width: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where patches' columns lie in the left and right image, (2, P, columns), and their rows, (P, rows), in pixels."""
-    columns, rows = shape
-    across = ((np.arange(columns) + 0.5) / columns - 0.5) * patch_width
+    box: NDArray[np.float32], shape: tuple[int, ...], patch_width: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Where patches' columns lie in the left image, (P, columns), and their rows, (P, rows), in pixels."""
+    across, down = _fractions(shape, patch_width)
     x1, y1, x2, y2 = box.T[:, :, None]
-    x = (x1 + x2) / 2 + (x2 - x1) * across
-    return np.stack((x, x - disparity[:, None])), y1 + (y2 - y1) * ((np.arange(rows) + 0.5) / rows)
+    return (x1 + x2) / 2 + (x2 - x1) * across, y1 + (y2 - y1) * down
 
 
-def _overlaps(sides: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+@cache
+def _fractions(shape: tuple[int, int], patch_width: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Where a patch's columns and rows lie in its box: (columns,) from the middle, (rows,) from the top."""
+    across, down = (((np.arange(count) + 0.5) / count).astype(np.float32) for count in shape)
+    return (across - np.float32(0.5)) * np.float32(patch_width), down
+
+
+def _overlaps(sides: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Pairs of boxes (2, N, 4), (P,) and (P,), of which the second is nearer and overlaps the first in either image."""
-    x1, y1, x2, y2 = np.moveaxis(sides, 2, 0)
-    bottom = y2[:, :, None]
-    overlap = (x1[:, :, None] < x2[:, None]) & (x2[:, :, None] > x1[:, None])
-    overlap &= (bottom > y1[:, None]) & (y2[:, None] > bottom + _NEARER_PX)
-    first, second = np.nonzero(overlap[0] | overlap[1])
+    x1, y1, x2, y2 = (sides[..., edge] for edge in range(4))
+    overlap = x1[:, :, None] < x2[:, None]
+    overlap &= overlap.swapaxes(1, 2)
+    overlap &= y2[:, :, None] > y1[:, None]
+    overlap &= (y2 + _NEARER_PX)[:, :, None] < y2[:, None]
+    first, second = (overlap[0] | overlap[1]).nonzero()
     return first, second
 
 
-def _inside(x: NDArray[np.float64], y: NDArray[np.float64], box: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(2, P, columns, rows): whether columns x (2, P, columns) and rows y (P, rows) lie on cones of boxes (2, P, 4)."""
-    x1, y1, x2, y2 = np.moveaxis(box, 2, 0)[..., None]
-    down = (y - y1) / np.maximum(y2 - y1, 1)
-    reach = np.where((down >= 0) & (down <= 1), _half_width(down), 0.0) * (x2 - x1) / 2
-    return np.abs(x - (x1 + x2) / 2)[..., None] < reach[:, :, None, :]
+def _covered(
+    x: NDArray[np.float32], y: NDArray[np.float32], disparity: NDArray[np.float32], nearer: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """(P, columns, rows): whether columns x (P, columns) and rows y (P, rows) lie behind the cone of a nearer box.
+
+    disparity: (P,) of what x and y show. nearer: (2, P, 4) boxes in the left and the right image, with lower bottoms.
+    """
+    x1, y1, x2, y2 = (nearer[..., edge, None] for edge in range(4))
+    centre = (x1 + x2) / 2
+    centre[1] += disparity[:, None]
+    down = (y - y1) / (y2 - y1)
+    reach = np.where(down > 0, _half_width(down), 0) * ((x2 - x1) / 2)
+    covered = np.abs(x - centre)[..., None] < reach[:, :, None, :]
+    return covered[0] | covered[1]
 
 
-def _half_width(down: NDArray[np.float64]) -> NDArray[np.float64]:
+def _half_width(down: NDArray[np.floating]) -> NDArray[np.floating]:
     """Half the cone's width in half boxes, at `down` of its height from the tip, 0..1."""
     return np.where(down < _PLATE_BEGINS, _TOP + (1 - _TOP) * down, _PLATE)

@@ -44,13 +44,13 @@ _TINY = 1e-9
 class Disparities:
     """What refinement found for each of N pairs of boxes.
 
-    value: (N,) u_left - u_right in rectified pixels. sigma: (N,) its standard deviation.
-    correlation: (N,) of the two patches at that disparity, -1..1; below some 0.5 they do not show one thing.
+    value: (N,) float32, u_left - u_right in rectified pixels. sigma: (N,) float32, its standard deviation.
+    correlation: (N,) float32, of the two patches at that disparity, -1..1; below some 0.5 they do not show one thing.
     """
 
-    value: NDArray[np.float64]
-    sigma: NDArray[np.float64]
-    correlation: NDArray[np.float64]
+    value: NDArray[np.floating]
+    sigma: NDArray[np.floating]
+    correlation: NDArray[np.floating]
 
 
 class DisparityRefiner:
@@ -66,27 +66,29 @@ class DisparityRefiner:
 
     def __call__(
         self,
-        left: NDArray[np.float64],
-        right: NDArray[np.float64],
+        left: NDArray[np.float32],
+        right: NDArray[np.float32],
         left_frame: Frame,
         right_frame: Frame,
         rectifiers: tuple[Rectifier | None, Rectifier | None] = (None, None),
     ) -> Disparities:
-        """left, right: (N, 4) matched boxes in rectified pixels, N > 0. rectifiers: where the frames are raw."""
+        """left, right: (N, 4) matched boxes in rectified pixels, N > 0. rectifiers: given for raw frames."""
+        edges = left + right
         first = (left[:, 0] + left[:, 2]) / 2
         disparity = first - (right[:, 0] + right[:, 2]) / 2
-        middle = (left[:, 1] + left[:, 3] + right[:, 1] + right[:, 3]) / 4
-        size = (left[:, 2:] - left[:, :2] + right[:, 2:] - right[:, :2]) / 2
-        pitch = np.maximum(size[:, 0], 1.0) * (_PATCH_WIDTH / _COLUMNS)
-        height = np.maximum(size[:, 1], 1.0)
-        narrow = [values.astype(np.float32) for values in (first, middle, pitch, height)]
+        middle = (edges[:, 1] + edges[:, 3]) / 4
+        size = np.maximum((edges[:, 2:] - edges[:, :2]) / 2, 1)
+        pitch, height = size[:, 0] * (_PATCH_WIDTH / _COLUMNS), size[:, 1]
 
         weight = hide(self._weight, left, right, disparity, self._size, _PATCH_WIDTH)
-        self._grid.place(*narrow)
+        self._grid.place(first, middle, pitch, height)
         template = self._grid.sample(left_frame, rectifiers[0])
-        disparity -= self._search(template, weight, disparity, narrow, right_frame, rectifiers[1]) * pitch
+        self._strip.place(first - disparity, middle, pitch, height)
+        disparity -= _search(template, weight, self._strip.sample(right_frame, rectifiers[1])) * pitch
+        self._grid.move(-disparity)
+
         share = weight.reshape(len(weight), -1)
-        share = share / np.maximum(share.sum(axis=1), _TINY)[:, None]
+        share = share / np.maximum(share.sum(axis=1, keepdims=True), _TINY)
         # Patches are multiplied by the root of the weight once, so that weighted sums are plain products.
         root = np.sqrt(share)
         slope = np.zeros_like(template)
@@ -99,45 +101,41 @@ class DisparityRefiner:
         slope -= _dot(slope, root)[:, None] * root
         slope -= _dot(slope, reference)[:, None] * reference
         curvature = np.maximum(_dot(slope, slope), _TINY)
-        self._grid.move(-disparity.astype(np.float32))
         for _ in range(_STEPS):
             patch, _ = _normalised(self._grid.sample(right_frame, rectifiers[1]), share, root)
             correlation = _dot(reference, patch)
             step = -_dot(slope, patch) / curvature / np.maximum(correlation, _LEAST_CORRELATION)
             step = np.minimum(np.maximum(step, -_LARGEST_STEP), _LARGEST_STEP) * pitch
             disparity -= step
-            self._grid.move(step.astype(np.float32))
+            self._grid.move(step)
         residual = np.maximum(2 * (1 - correlation), _TINY)
         # As many samples as would weigh the same, and fewer where they lie closer than pixels.
         independent = np.minimum(pitch, 1) * np.minimum(height / _ROWS, 1) / np.maximum(_dot(share, share), _TINY)
         sigma = _SIGMA_GAIN * np.sqrt(residual / (curvature * independent)) * pitch
-        return Disparities(disparity, sigma, correlation.astype(np.float64))
+        return Disparities(disparity, sigma, correlation)
 
-    def _search(
-        self,
-        template: NDArray[np.float32],
-        weight: NDArray[np.float32],
-        disparity: NDArray[np.float64],
-        place: list[NDArray[np.float32]],
-        frame: Frame,
-        rectifier: Rectifier | None,
-    ) -> NDArray[np.float64]:
-        """Columns by which the right patches must be moved, (N,), to a fraction of a column."""
-        first, *rest = place
-        self._strip.place(first - disparity.astype(np.float32), *rest)
-        strip = self._strip.sample(frame, rectifier)
-        coarse, share = (rows[:, :, _SEARCH_ROWS].reshape(len(rows), -1) for rows in (template, weight))
-        share = share / np.maximum(share.sum(axis=1), _TINY)[:, None]
-        coarse = (coarse - _dot(coarse, share)[:, None]) * share
-        windows = _windows(strip)
-        mean, product = ((windows @ factor[:, :, None])[:, :, 0] for factor in (share, coarse))
-        variance = (_windows(strip * strip) @ share[:, :, None])[:, :, 0] - mean**2
-        score = product / np.sqrt(np.maximum(variance, _SMALLEST_DEVIATION**2))
-        every = np.arange(len(score))
-        best = np.minimum(np.maximum(score.argmax(axis=1), 1), 2 * _REACH - 1)
-        before, at, after = score[every, best - 1], score[every, best], score[every, best + 1]
-        bend = np.minimum(before - 2 * at + after, -_TINY)
-        return best - _REACH + np.minimum(np.maximum((before - after) / (2 * bend), -1), 1)
+
+def _search(
+    template: NDArray[np.float32], weight: NDArray[np.float32], strip: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Columns by which the right patches must be moved, (N,), to a fraction of a column.
+
+    template: (N, columns, rows) of the left image. weight: of its samples, (N or 1, columns, rows).
+    strip: (N, columns and twice the reach, rows of the search) of the right image.
+    """
+    coarse, share = (rows[:, :, _SEARCH_ROWS].reshape(len(rows), -1) for rows in (template, weight))
+    share = share / np.maximum(share.sum(axis=1, keepdims=True), _TINY)
+    coarse = (coarse - _dot(coarse, share)[:, None]) * share
+    windows = _windows(strip)
+    mean, product = ((windows @ factor[:, :, None])[:, :, 0] for factor in (share, coarse))
+    windows *= windows
+    variance = (windows @ share[:, :, None])[:, :, 0] - mean * mean
+    score = product / np.sqrt(np.maximum(variance, _SMALLEST_DEVIATION**2))
+    every = np.arange(len(score))
+    best = np.minimum(np.maximum(score.argmax(axis=1), 1), 2 * _REACH - 1)
+    before, at, after = score[every, best - 1], score[every, best], score[every, best + 1]
+    bend = np.minimum(before - 2 * at + after, -_TINY)
+    return (best - _REACH + np.minimum(np.maximum((before - after) / (2 * bend), -1), 1)).astype(np.float32)
 
 
 def _normalised(

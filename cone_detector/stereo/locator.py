@@ -104,7 +104,8 @@ class StereoLocator:
             rectifiers = (
                 (calibration.rectifiers[0], calibration.rectifiers[1]) if calibration.rectifiers else (None, None)
             )
-            refined = self._refiner(left, right, left_frame, right_frame, rectifiers)
+            narrow = left.astype(np.float32), right.astype(np.float32)
+            refined = self._refiner(*narrow, left_frame, right_frame, rectifiers)
             good = refined.correlation >= _LEAST_CORRELATION
             good &= np.abs(refined.value - of_boxes) <= _LARGEST_CORRECTION * sigma
             surface = np.maximum(refined.value - calibration.principal_offset, _LEAST_DISPARITY)

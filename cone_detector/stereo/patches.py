@@ -32,10 +32,10 @@ class PatchGrid:
 
     def place(
         self,
-        x: NDArray[np.float32],
-        y: NDArray[np.float32],
-        pitch: NDArray[np.float32],
-        height: NDArray[np.float32],
+        x: NDArray[np.floating],
+        y: NDArray[np.floating],
+        pitch: NDArray[np.floating],
+        height: NDArray[np.floating],
     ) -> None:
         """Puts the patches on rectified pixels. x, y: centres; pitch: pixels a column; height: pixels; (N,) each."""
         count = len(x)
@@ -46,7 +46,7 @@ class PatchGrid:
         self._x[:count] = pitch[:, None, None] * self._across + x[:, None, None]
         self._y[:count] = (height[:, None] * self._down + y[:, None])[:, None, :]
 
-    def move(self, shift: NDArray[np.float32]) -> None:
+    def move(self, shift: NDArray[np.floating]) -> None:
         """Shifts the patches sideways by (N,) pixels."""
         self._x[: self._count] += shift[:, None, None]
 
