@@ -1,14 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-import json
-import xml.etree.ElementTree as ElementTree
-from pathlib import Path
-
 import pytest
 from rich.console import Console
 
 from cone_detector.monitor import Board
-
-CONFIG = Path(__file__).parent.parent / "config"
 
 
 def values(total, **changes):
@@ -70,18 +64,3 @@ def test_why_there_are_no_cones_in_space_is_shown():
     board = Board()
     board.hear_latency(values(1.0, cones="", no_cones_reason="no CameraInfo"), "CPU", 0.0)
     assert "located none: no CameraInfo" in text_of(board, 0.0)
-
-
-def test_foxglove_layout_places_exactly_the_panels_that_it_configures():
-    layout = json.loads((CONFIG / "foxglove_layout.json").read_text())
-
-    def panels(node):
-        return {node} if isinstance(node, str) else panels(node["first"]) | panels(node["second"])
-
-    assert panels(layout["layout"]) == set(layout["configById"])
-
-
-def test_plotjuggler_layout_shows_the_plot_topics():
-    root = ElementTree.parse(CONFIG / "plotjuggler_layout.xml").getroot()
-    curves = {curve.get("name") for curve in root.iter("curve")}
-    assert curves == {f"/latency/{name}/data" for name in ("total_ms", "inference_ms", "age_ms")}
