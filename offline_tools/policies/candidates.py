@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from cone_detector.adaptive.evidence import SIGNALS
-from cone_detector.adaptive.passes import BAND, ZOOM
+from cone_detector.adaptive.passes import BAND, HIGH, LOW, ZOOM
 from cone_detector.settings import Value
 
 # The plan that this project began with: 640 again, whole, wherever the mean confidence at 320 is below 0.80.
@@ -26,7 +26,8 @@ class Candidate:
 
 def candidates(passes: Mapping[str, object]) -> list[Candidate]:
     """All that can run with the engines at hand. passes: their names."""
-    found = [_candidate("fixed 320", "fixed_320"), _candidate("fixed 640", "fixed_640")]
+    # Their evidence stays as it is by default, for whoever changes the policy while driving.
+    found = [Candidate(f"fixed {name}", {"policy.name": f"fixed_{name}"}) for name in (LOW, HIGH)]
     if BAND in passes:
         found.append(Candidate(SHIPPED, {"policy.name": "band"}))
     found += [_candidate(f"cascade, {name}", "cascade", on, limits) for name, on, limits in _evidence()]

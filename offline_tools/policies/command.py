@@ -45,7 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="", help="model to tune for (default: as the node chooses)")
     parser.add_argument("--precision", default="auto", help="auto, fp32 or int8 (%(default)s)")
     parser.add_argument("--costs", type=Path, action="append", default=[],
-                        help="figures of another machine, as `cone-tools benchmark` writes them")  # fmt: skip
+                        help="of another machine, as `cone-tools benchmark` or `projection` writes")  # fmt: skip
+    parser.add_argument("--only-costs", action="store_true",
+                        help="judge for the machines of --costs alone; this one's files stay as they are")  # fmt: skip
     parser.add_argument("--rounds", type=int, default=60, help="runs of each pass to time them here (%(default)s)")
     parser.add_argument("--cache", type=Path, help="folder that keeps the networks' rows from run to run")
     parser.add_argument("--paced", type=float, default=0.0, metavar="SECONDS",
@@ -60,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="that it should cost at most, over fixed 640 (%(default)s)")  # fmt: skip
     parser.add_argument("--max-p99", type=float, default=Limits.p99_ratio, metavar="RATIO",
                         help="the same of the slowest frame in a hundred (%(default)s)")  # fmt: skip
-    parser.add_argument("--docs", type=Path, default=Path("docs"), help="for JSON, table and plots (%(default)s)")
+    parser.add_argument("--docs", type=Path, default=Path("docs"), help="for JSON, tables and plots (%(default)s)")
     parser.add_argument("--parameters", type=Path, default=Path("config/policies"),
                         help="for a parameter file a machine (%(default)s)")  # fmt: skip
 
@@ -68,6 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carries the command out; returns the exit code."""
     console = Console()
+    if args.only_costs and (args.paced or not args.costs):
+        console.print("[red]--only-costs needs --costs, and no --paced: that runs on this machine")
+        return 1
     try:
         guard = SplitGuard.load()
         labelled = read_sequences([Source(path, aspect=args.aspect) for path in args.data], args.stereo, guard)
@@ -81,10 +86,14 @@ def run(args: argparse.Namespace) -> int:
     candidate = choice.candidate
     model = {"name": candidate.model, "precision": candidate.precision, "runtime": candidate.runtime}
     model["sha256"] = _name(choice)
-    write_json(args.docs / "benchmarks" / "adaptive.json", to_record(sweeps, labelled, model, _limits(args), paced))
-    write_table(args.docs / "adaptive_results.md", sweeps)
-    for one in sweeps:
-        plot(args.docs / f"adaptive_{slug(one.costs.machine)}.png", one)
+    for number, one in enumerate(sweeps):
+        here = number == 0 and not args.only_costs
+        machine = slug(one.costs.machine)
+        record, table = ("adaptive", "adaptive_results") if here else (f"adaptive_{machine}",) * 2
+        figures = to_record(one, labelled, model, _limits(args), paced if here else None)
+        write_json(args.docs / "benchmarks" / f"{record}.json", figures)
+        write_table(args.docs / f"{table}.md", one)
+        plot(args.docs / f"adaptive_{machine}.png", one)
         console.print(_table(one))
         console.print(f"[bold]{one.reason}[/]; written to {write_parameters(args.parameters, one)}")
     return 0
@@ -111,7 +120,7 @@ def _name(choice: Choice) -> str:
 
 def _sweep(args: argparse.Namespace, choice: Choice, labelled: Labelled, console: Console) -> list[Sweep]:
     engine = load(choice, 1)
-    here = pricing.measure(engine, args.rounds)
+    here = [] if args.only_costs else [pricing.measure(engine, args.rounds)]
     others = [pricing.read(file, choice.candidate.model, choice.candidate.precision) for file in args.costs]
     file = args.cache / f"{_name(choice)[:16]}-{labelled.sha256[:16]}.npz" if args.cache else None
     store = RowStore(engine, file)
@@ -123,7 +132,7 @@ def _sweep(args: argparse.Namespace, choice: Choice, labelled: Labelled, console
     finally:
         store.save()
         store.close()
-    return [sweep(outcomes, costs, _limits(args)) for costs in (here, *others)]
+    return [sweep(outcomes, costs, _limits(args)) for costs in (*here, *others)]
 
 
 def _limits(args: argparse.Namespace) -> Limits:

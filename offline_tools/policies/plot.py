@@ -35,7 +35,8 @@ def plot(file: Path, sweep: Sweep) -> None:
     _against_rate(rates, sweep)
     handles, labels = accuracy.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
-    figure.suptitle(f"Adaptive policies on {sweep.costs.machine}")
+    within = f": costs within {sweep.costs.error_pct:.0f} %" if sweep.costs.simulated else ""
+    figure.suptitle(f"Adaptive policies on {sweep.costs.machine}{within}")
     figure.savefig(file, dpi=110)
 
 
@@ -60,22 +61,24 @@ def _against_cost(axes, sweep: Sweep, value: Callable[[Tried], float], loss: Cal
 
 
 def _against_rate(axes, sweep: Sweep) -> None:  # type: ignore[no-untyped-def]
-    ms = sweep.costs.ms
+    costs = sweep.costs
+    ms = costs.ms
     rates = np.linspace(0, 1, 2)
     for policy, second in (("cascade", "640"), ("band", "band"), ("zoom", "zoom")):
         if second not in ms:
             continue
         _, colour, marker = _FAMILIES[policy]
         of = [one for one in sweep.tried if one.candidate.changes["policy.name"] == policy]
-        axes.plot(rates, (ms["320"] + rates * ms[second]) / ms["640"], color=colour, lw=1, alpha=0.6)
+        axes.plot(rates, (ms["320"] + rates * costs.second(second)) / ms["640"], color=colour, lw=1, alpha=0.6)
         axes.scatter([one.outcome.escalation_rate for one in of], [one.cost_ratio for one in of], color=colour,
                      marker=marker, s=36, alpha=0.8, zorder=3)  # fmt: skip
     axes.axhline(1.0, color="#000000", lw=1)
-    even = sweep.costs.break_even
+    even = costs.break_even
     if 0 < even < 1:
+        right = even > 0.5
         axes.axvline(even, color="#555555", lw=1, ls="--")
-        axes.annotate(f"break-even of the cascade\n1 - t320 / t640 = {even:.2f}", (even, 0.0), (-6, 8),
-                      textcoords="offset points", ha="right", va="bottom", fontsize=9)  # fmt: skip
+        axes.annotate(f"break-even of the cascade\n1 - t320 / t640 = {even:.2f}", (even, 0.0), (-6 if right else 6, 8),
+                      textcoords="offset points", ha="right" if right else "left", va="bottom", fontsize=9)  # fmt: skip
     axes.set_ylim(bottom=0)
     axes.set_xlabel("share of frames with a second pass")
     axes.set_ylabel("mean cost / fixed 640")

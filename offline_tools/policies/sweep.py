@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -96,9 +96,19 @@ def judge_all(
 def sweep(outcomes: Sequence[tuple[Candidate, Outcome]], costs: Costs, limits: Limits) -> Sweep:
     """Prices the outcomes for a machine; chooses the adaptive one that finds most within `limits`, or a fixed one.
 
-    Where none keeps to the limit of cost, the cheapest one that costs less than fixed 640 is taken.
-    Raises SweepError where fixed 640 finds nothing.
+    Where none keeps to the limit of cost, the cheapest one that costs less than fixed 640 is taken. Of simulated costs,
+    the reason says whether their error could turn the choice. Raises SweepError where fixed 640 finds nothing.
     """
+    found = _sweep(outcomes, costs, limits)
+    if not costs.simulated:
+        return found
+    ends = [_sweep(outcomes, costs.tilted(percent), limits).chosen for percent in (costs.error_pct, -costs.error_pct)]
+    same = all(_fixed(one) == _fixed(found.chosen) for one in ends)
+    firm = "the same at either end of" if same else "not certain, since another choice lies within"
+    return replace(found, reason=f"{found.reason}; {firm} the {costs.error_pct:.0f} % that the costs may be off")
+
+
+def _sweep(outcomes: Sequence[tuple[Candidate, Outcome]], costs: Costs, limits: Limits) -> Sweep:
     outcomes = [(candidate, outcome) for candidate, outcome in outcomes if _priced(candidate, costs)]
     full = next(outcome for candidate, outcome in outcomes if candidate.changes["policy.name"] == "fixed_640")
     if not full.recall_near and not full.recall_far:

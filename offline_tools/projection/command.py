@@ -22,7 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options to `parser`."""
     parser.add_argument("measured", type=Path, help="JSON of `cone-tools benchmark`")
     parser.add_argument(
-        "--engines", type=Path, action="append", default=[], help="folder of the ONNX files; may be repeated"
+        "--engines",
+        type=Path,
+        action="append",
+        default=[],
+        help="folder of the ONNX files, strips too where their cost is asked for; may be repeated",
     )
     parser.add_argument("--output", type=Path, help="JSON to write, as docs/benchmarks/rtx4060.json")
     parser.add_argument("--table", type=Path, help="Markdown to write")
@@ -62,6 +66,17 @@ def table_of(found: dict[str, Any]) -> str:
             f"| {one['model']} {one['canvas']} {one['precision']} | {one['compute_ms']:.2f} | {one['upload_ms']:.2f} "
             f"| {one['gpu_ms']:.2f} | {one['host_ms']:.2f} | {one['frame_ms']:.2f} | {one['cones_ms']:.2f} |"
             for one in found["engines"]
+        ),
+        "",
+        "One pass of the adaptive policies, from the call to its rows: network, upload, download, start and wait. A "
+        "canvas is uploaded for a frame's first pass only; a band or zoom brings its own pixels.",
+        "",
+        "| pass (simulated) | network | upload | as first pass | as second pass |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        *(
+            f"| {one['model']} {one['canvas']} {one['precision']} | {one['compute_ms']:.2f} | {one['upload_ms']:.2f} "
+            f"| {one['first_ms']:.2f} | {one['second_ms']:.2f} |"
+            for one in found["passes"]
         ),
         "",
         "| known of an RTX 4060 | known | projected | error |",

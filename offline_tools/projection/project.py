@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from cone_detector.engine.manifest import ManifestError, check_file, read_manifest
 from offline_tools.projection.gpus import RTX_4060, GpuSpec, spec_of
-from offline_tools.projection.kernels import Kernel, kernels_of
+from offline_tools.projection.kernels import Kernel
 from offline_tools.projection.model import Point, Roofline, fit
+from offline_tools.projection.networks import Key, find, need
+from offline_tools.projection.passes import download_ms, passes_of
+from offline_tools.projection.uploads import Uploads
 
 Record = dict[str, Any]
 # Two 640x384 canvases as bytes, and what is known of the 4060: one 640x640 image.
@@ -45,9 +47,9 @@ def project(measured: Record, folders: Sequence[Path]) -> Record:
     figures are of an unknown GPU or an ONNX is missing.
     """
     spec = spec_of(measured["machine"]["gpu"])
-    networks = {_key(one): _kernels(one, folders) for one in measured["engines"]}
+    networks = {_key(one): need(_key(one), folders).kernels for one in measured["engines"]}
     roofline = fit(_points(measured, spec, networks))
-    uploads = _Uploads(measured["machine"]["uploads"], spec)
+    uploads = Uploads(measured["machine"]["uploads"], spec)
     known = _known(roofline, uploads, folders)
     errors = [abs(one["error_pct"]) for one in known if one["part"] == "network"]
     misfits = [abs(value) for value in roofline.misfits_pct.values()]
@@ -64,6 +66,7 @@ def project(measured: Record, folders: Sequence[Path]) -> Record:
         "frame_ms": shipped["frame_ms"],
         "error_pct": error_pct,
         "engines": engines,
+        "passes": passes_of(measured, folders, roofline, uploads),
         "known_points": known,
         "calibration": {
             "kernel_start_us": round(roofline.start_us, 3),
@@ -74,20 +77,7 @@ def project(measured: Record, folders: Sequence[Path]) -> Record:
     }
 
 
-class _Uploads:
-    """Uploads over another link: the same share of its rate, and the host's own copy from pageable memory."""
-
-    def __init__(self, measured: Record, spec: GpuSpec) -> None:
-        pinned, pageable = measured["page_locked_gb_s"], measured["pageable_gb_s"]
-        self.share = min(1.0, pinned / spec.pcie_gb_s)
-        self._host_s_per_gb = max(0.0, 1 / pageable - 1 / pinned)
-
-    def ms(self, size: int, pageable: bool = False) -> float:
-        seconds = size / 1e9 / (self.share * RTX_4060.pcie_gb_s)
-        return 1e3 * (seconds + (size / 1e9 * self._host_s_per_gb if pageable else 0.0))
-
-
-def _points(measured: Record, spec: GpuSpec, networks: dict[tuple[str, str, str], list[Kernel]]) -> list[Point]:
+def _points(measured: Record, spec: GpuSpec, networks: dict[Key, Sequence[Kernel]]) -> list[Point]:
     points = [
         Point(f"{' '.join(_key(one))}, all SMs", networks[_key(one)], spec, one["limit_graph_ms"])
         for one in measured["engines"]
@@ -99,15 +89,15 @@ def _points(measured: Record, spec: GpuSpec, networks: dict[tuple[str, str, str]
     return points
 
 
-def _known(roofline: Roofline, uploads: _Uploads, folders: Sequence[Path]) -> list[Record]:
+def _known(roofline: Roofline, uploads: Uploads, folders: Sequence[Path]) -> list[Record]:
     """The projection at KNOWN, as far as the ONNX files are there."""
     found = []
     for known in KNOWN:
         if not known.model:
             part, ms = "upload", uploads.ms(_KNOWN_FLOAT_BYTES, pageable=True)
-        elif kernels := _find_kernels((known.model, "fp16", "640"), folders):
+        elif network := find((known.model, "fp16", "640"), folders):
             # The same network sees 0.83 times as many pixels; its weights stay the same.
-            scaled = [kernel.scaled(_KNOWN_PIXELS / _CANVAS_PIXELS) for kernel in kernels]
+            scaled = [kernel.scaled(_KNOWN_PIXELS / _CANVAS_PIXELS) for kernel in network.kernels]
             part, ms = "network", roofline.ms(scaled, RTX_4060)
         else:
             continue
@@ -118,9 +108,9 @@ def _known(roofline: Roofline, uploads: _Uploads, folders: Sequence[Path]) -> li
     return found
 
 
-def _engine(one: Record, kernels: list[Kernel], roofline: Roofline, uploads: _Uploads) -> Record:
+def _engine(one: Record, kernels: Sequence[Kernel], roofline: Roofline, uploads: Uploads) -> Record:
     compute, upload = roofline.ms(kernels, RTX_4060), uploads.ms(_UPLOAD_BYTES)
-    download = max(0.0, one["gpu_graph_ms_p50"] - one["gpu_compute_ms_p50"] - one["gpu_upload_ms_p50"])
+    download = download_ms(one)
     # The host's part is the measuring machine's: the car's CPU was not measured.
     host, in_space = (one[name] - one["gpu_graph_ms_p50"] for name in ("detector_ms_p50", "cones_ms_p50"))
     gpu = compute + upload + download
@@ -132,27 +122,5 @@ def _engine(one: Record, kernels: list[Kernel], roofline: Roofline, uploads: _Up
     }
 
 
-def _kernels(one: Record, folders: Sequence[Path]) -> list[Kernel]:
-    """Of the ONNX that an engine was built from."""
-    found = _find_kernels(_key(one), folders)
-    if not found:
-        raise ManifestError(
-            f"no ONNX of {one['model']} {one['canvas']} {one['precision']} in {', '.join(map(str, folders))}: "
-            "name its folder with --engines"
-        )
-    return found
-
-
-def _find_kernels(key: tuple[str, str, str], folders: Sequence[Path]) -> list[Kernel]:
-    model, precision, canvas = key
-    for folder in folders:
-        for path in sorted(folder.glob("*.json")):
-            manifest = read_manifest(path)
-            same = (manifest.model, manifest.name, manifest.qdq) == (model, canvas, precision == "int8")
-            if same and manifest.runtime.name == "onnx":
-                return kernels_of(check_file(path, manifest))
-    return []
-
-
-def _key(record: Record) -> tuple[str, str, str]:
+def _key(record: Record) -> Key:
     return record["model"], record["precision"], record["canvas"]

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """The tuner: accuracy by the car's own detector, cost by the machine's figures, and a choice that follows from both."""
 
+import argparse
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from cone_detector.settings import Settings
 from offline_tools.datasets import DatasetError, read_dataset
 from offline_tools.datasets.guard import SplitGuard, TestLeakError, register
 from offline_tools.datasets.prepare import Source
+from offline_tools.policies import command
 from offline_tools.policies.candidates import candidates
 from offline_tools.policies.command import camera_rate
 from offline_tools.policies.costs import CostError, Costs, measure, read
@@ -26,6 +30,14 @@ from offline_tools.policies.sweep import Limits, SweepError, judge_all, sweep
 
 BY_PIXELS = Costs("a CPU", {"320": 2.5, "640": 10.0, "band": 2.5, "zoom": 6.7})
 LAUNCH_BOUND = Costs("a GPU", {"320": 0.8, "640": 1.0, "band": 0.8, "zoom": 0.9})
+# As `cone-tools projection` writes them: a canvas takes 0.25 ms to upload, a band brings its own pixels.
+PROJECTED = {
+    "gpu": "an RTX", "measured_on": "an H200", "error_pct": 12.0,
+    "passes": [
+        {"model": "m", "precision": "int8", "canvas": name, "first_ms": first, "second_ms": second}
+        for name, first, second in (("320", 0.75, 0.5), ("640", 1.25, 1.0), ("band", 0.5, 0.5))
+    ],
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +87,30 @@ def test_where_two_passes_cost_more_than_640_a_fixed_policy_is_chosen_and_it_say
     assert "cannot win on this machine" in found.reason
 
 
+@pytest.mark.parametrize(
+    ("costs", "error_pct", "policy", "said"),
+    [
+        (LAUNCH_BOUND, 12.0, "fixed_640", "the same at either end of the 12 %"),
+        (LAUNCH_BOUND, 60.0, "fixed_640", "not certain"),  # 640 at 1.6, a band at 0.3
+        (BY_PIXELS, 12.0, "band", "the same at either end of the 12 %"),
+        (BY_PIXELS, 60.0, "band", "not certain"),
+    ],
+)
+def test_of_simulated_costs_it_says_whether_their_error_could_turn_the_choice(outcomes, costs, error_pct, policy, said):
+    found = sweep(outcomes, replace(costs, simulated=True, error_pct=error_pct), Limits())
+    assert found.chosen.candidate.changes["policy.name"] == policy
+    assert said in found.reason
+    assert said not in sweep(outcomes, costs, Limits()).reason
+
+
+def test_a_second_pass_over_the_canvas_does_not_upload_it_again():
+    costs = Costs("a GPU", {"320": 0.75, "640": 1.25, "band": 0.5}, second_ms={"320": 0.5, "640": 1.0})
+    passes = [("320",), ("640",), ("320", "640"), ("320", "band"), ("band",)]
+    assert costs.per_frame(passes).tolist() == [0.75, 1.25, 1.75, 1.25, 0.5]
+    # At this share the cascade costs what 640 does: 0.75 + 0.5 x 1.0.
+    assert costs.break_even == 0.5
+
+
 def test_the_front_holds_what_nothing_beats_in_both(outcomes):
     found = sweep(outcomes, BY_PIXELS, Limits())
     front = found.front(lambda one: one.far_recall_loss_pt)
@@ -114,7 +150,7 @@ def test_each_pass_looks_at_each_frame_and_strip_once(tmp_path):
 
 
 def test_what_is_written_holds_the_kept_figures_and_loads_as_parameters(outcomes, tmp_path):
-    found = [sweep(outcomes, costs, Limits()) for costs in (BY_PIXELS, LAUNCH_BOUND)]
+    found = sweep(outcomes, BY_PIXELS, Limits())
     paced = run_paced(ResolutionEngine(), approach(2), {"policy.name": "band"}, rate_hz=30.0, seconds=0.3)
     assert 0 <= paced.misses <= paced.late <= paced.frames
     write_json(tmp_path / "adaptive.json", to_record(found, approach(), {"name": "m"}, Limits(), paced))
@@ -122,34 +158,103 @@ def test_what_is_written_holds_the_kept_figures_and_loads_as_parameters(outcomes
     figures = {"cost_ratio", "map50_loss_pt", "far_recall_loss_pt", "escalation_rate"}
     assert figures | {"deadline_misses", "cascade", "equal_cost_far_recall_gain_pt"} <= record.keys()
     assert figures <= record["cascade"].keys()
-    assert [one["machine"] for one in record["machines"]] == ["a CPU", "a GPU"]
-    parameters = yaml.safe_load(write_parameters(tmp_path, found[0]).read_text())["/**"]["ros__parameters"]
+    assert [one["machine"] for one in record["machines"]] == ["a CPU"]
+    assert record["simulated"] is False
+    parameters = yaml.safe_load(write_parameters(tmp_path, found).read_text())["/**"]["ros__parameters"]
     assert Settings(parameters)["policy.name"] == "band"
     write_table(tmp_path / "table.md", found)
-    assert (tmp_path / "table.md").read_text().count("| fixed 640 | 1.00 x") == 2
-    plot(tmp_path / "plot.png", found[0])
+    table = (tmp_path / "table.md").read_text()
+    assert table.count("| fixed 640 | 1.00 x") == 1
+    assert "measured" in table
+    assert "simulated" not in table
+    plot(tmp_path / "plot.png", found)
     assert (tmp_path / "plot.png").stat().st_size > 10_000
+
+
+def test_what_is_written_of_simulated_costs_says_so_everywhere(outcomes, tmp_path):
+    (tmp_path / "rtx.json").write_text(json.dumps(PROJECTED))
+    found = sweep(outcomes, read(tmp_path / "rtx.json", "m", "int8"), Limits())
+    record = to_record(found, approach(), {"name": "m"}, Limits(), None)
+    (machine,) = record["machines"]
+    assert record["simulated"] is True
+    assert (machine["machine"], machine["error_pct"]) == ("an RTX, simulated", 12.0)
+    assert (machine["pass_ms"]["640"], machine["second_pass_ms"]["640"]) == (1.25, 1.0)
+    write_table(tmp_path / "table.md", found)
+    title, columns = (
+        next(line for line in (tmp_path / "table.md").read_text().splitlines() if line.startswith(start))
+        for start in ("# ", "| policy")
+    )
+    assert title.endswith("simulated, within 12 %")
+    assert columns.count("(simulated)") == 2
+    parameters = write_parameters(tmp_path, found)
+    assert parameters.name == "an-rtx-simulated.yaml"
+    assert "an RTX, simulated" in parameters.read_text().splitlines()[0]
+
+
+def test_another_machines_costs_leave_this_ones_files_alone(tmp_path, monkeypatch):
+    (tmp_path / "rtx.json").write_text(json.dumps(PROJECTED))
+    candidate = SimpleNamespace(model="m", precision="int8", runtime="none", paths=())
+    choice = SimpleNamespace(candidate=candidate, reason="a test")
+    monkeypatch.setattr(command, "_choose", lambda args: choice)
+    monkeypatch.setattr(command, "load", lambda choice, slots: ResolutionEngine())
+    monkeypatch.setattr(command, "read_sequences", lambda *args: approach(3))
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    (tmp_path / "docs").mkdir()
+    written = ["--docs", str(tmp_path / "docs"), "--parameters", str(tmp_path / "parameters")]
+    assert command.run(parser.parse_args(["--only-costs", *written])) == 1
+    assert command.run(parser.parse_args(["--only-costs", "--costs", str(tmp_path / "rtx.json"), *written])) == 0
+    files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*simulated*")}
+    assert files == {
+        "docs/adaptive_an-rtx-simulated.md",
+        "docs/adaptive_an-rtx-simulated.png",
+        "docs/benchmarks/adaptive_an-rtx-simulated.json",
+        "parameters/an-rtx-simulated.yaml",
+    }
+    assert not [*tmp_path.rglob("adaptive.json"), *tmp_path.rglob("adaptive_results.md")]
 
 
 def test_costs_are_measured_for_every_pass():
     engine = ResolutionEngine()
-    assert set(measure(engine, 2).ms) == set(engine.manifests)
+    costs = measure(engine, 2)
+    assert set(costs.ms) == set(engine.manifests)
+    assert costs.second_ms == {}
+
+
+def test_a_pass_that_uploads_is_timed_without_its_upload_too():
+    engine = ResolutionEngine()
+    engine.times.upload_ms = 0.1
+    costs = measure(engine, 2)
+    assert set(costs.second_ms) == set(engine.manifests) - set(engine.close_ups)
 
 
 def test_costs_come_from_a_benchmark_and_a_missing_band_is_taken_as_320(tmp_path):
     file = tmp_path / "gpu.json"
     plans = [
-        {"model": "m", "precision": precision, "canvas": name, "host_rows_ms_p50": ms}
+        {"model": "m", "precision": precision, "canvas": name, "host_rows_ms_p50": ms, "gpu_upload_ms_p50": 0.125}
         for precision, name, ms in (("int8", "320", 0.5), ("int8", "640", 0.9), ("fp16", "640", 1.4))
     ]
     file.write_text(json.dumps({"machine": {"gpu": "a GPU"}, "engines": plans}))
     costs = read(file, "m", "int8")
     assert costs.ms == {"320": 0.5, "640": 0.9, "band": 0.5}
+    assert costs.second_ms == {"320": 0.375, "640": 0.9 - 0.125}
     assert "taken as 320" in costs.taken
     with pytest.raises(CostError, match="no time of m fp16 for 320"):
         read(file, "m", "fp16")
     with pytest.raises(CostError, match="holds no costs"):
         read(tmp_path / "none.json", "m", "int8")
+
+
+def test_costs_come_from_a_projection(tmp_path):
+    file = tmp_path / "rtx.json"
+    file.write_text(json.dumps(PROJECTED))
+    costs = read(file, "m", "int8")
+    assert costs.ms == {"320": 0.75, "640": 1.25, "band": 0.5}
+    assert costs.second_ms == {"320": 0.5, "640": 1.0, "band": 0.5}
+    assert costs.simulated
+    assert "from times on an H200, within 12 %" in costs.taken
+    with pytest.raises(CostError, match="no time of m fp16"):
+        read(file, "m", "fp16")
 
 
 def test_sequences_are_val_clips_in_order_and_never_test(tmp_path):
