@@ -11,15 +11,19 @@ from typing import Any
 
 from offline_tools.campaign.freshness import damaged
 from offline_tools.campaign.records import RECORD, Record, read_record
+from offline_tools.campaign.steps.train import epochs_done, last_epochs
+from offline_tools.results import MAP50
 
 
-def summarize(root: Path) -> dict[str, Any]:
+def summarize(root: Path, reporting: str = "") -> dict[str, Any]:
     """The content of docs/benchmarks/campaign.json.
 
     variants: one entry for each variant and precision that was measured, seeds together. unfinished: phases that began
-    and did not end, or whose results were damaged since; they give no figures.
+    and did not end, or whose results were damaged since; they give no results. Of a training that was interrupted it
+    says how far it got, and what its trainer saw on val on the way. reporting: the phase that asks, which is not over
+    and no part of the content.
     """
-    done, unfinished = _read(root)
+    done, unfinished = _read(root, reporting)
     trained: dict[str, list[Record]] = {}
     for record in done.values():
         if record.step == "train":
@@ -42,18 +46,40 @@ def summarize(root: Path) -> dict[str, Any]:
     }
 
 
-def _read(root: Path) -> tuple[dict[str, Record], list[dict[str, str]]]:
-    done, unfinished = {}, []
+def _read(root: Path, reporting: str) -> tuple[dict[str, Record], list[dict[str, Any]]]:
+    done: dict[str, Record] = {}
+    unfinished: list[dict[str, Any]] = []
     for path in sorted((root / "phases").glob(f"*/{RECORD}")):
         record = read_record(path.parent)
-        if record is None:
+        if record is None or record.phase == reporting:
             continue
         reason = damaged(path.parent, record) if record.status == "done" else record.error or "was interrupted"
         if reason:
-            unfinished.append({"phase": record.phase, "status": record.status, "reason": reason})
+            about = {"phase": record.phase, "status": record.status, "reason": reason}
+            unfinished.append(about | _halted(path.parent, record))
         else:
             done[record.phase] = record
     return done, unfinished
+
+
+def _halted(folder: Path, record: Record) -> dict[str, Any]:
+    """How far a training got that did not end; nothing of other phases, nor of results that were damaged since."""
+    if record.step != "train" or record.status == "done":
+        return {}
+    technique = record.settings["technique"]
+    epochs, planned = epochs_done(folder, record.settings)
+    seen = [round(row[MAP50], 4) for row in last_epochs(folder, record.settings) if MAP50 in row]
+    return {
+        "variant": record.labels["variant"],
+        "branch": record.labels["branch"],
+        "model": record.settings["model"],
+        "technique": technique["kind"] if technique else "none",
+        "technique_settings": technique,
+        "seed": record.labels["seed"],
+        "epochs": planned,
+        "epochs_done": epochs,
+        "map50_val_trainer_by_epoch": seen,
+    }
 
 
 def _measured(name: str, done: Mapping[str, Record]) -> list[str]:
@@ -138,8 +164,16 @@ def _about(name: str, runs: Sequence[Record]) -> dict[str, Any]:
         "map50_val_trainer_std": _deviation(trainer),
         "train_seconds": [record.seconds for record in runs],
         "train_device": first.figures["device"],
+        "train_data_sha256": first.figures.get("data_sha256", {}).get("train"),
+        **_start(first.figures.get("start", {})),
         "runs": [{"phase": record.phase, "weights_sha256": record.figures["weights_sha256"]} for record in runs],
     }
+
+
+def _start(start: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether a backbone that was to start from ImageNet's weights did."""
+    asked = start.get("technique", {}).get("pretrained", False)
+    return {"imagenet_weights": start.get("imagenet_weights", False)} if asked else {}
 
 
 def _latency(record: Record | None) -> dict[str, Any]:

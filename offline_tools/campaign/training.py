@@ -41,6 +41,9 @@ def train_phase(config: CampaignConfig, base: dict[str, Any], variant: Variant, 
     external = {}
     if variant.model.endswith(".pt"):
         external["model"] = External(Path(variant.model), "file")
+    for key, value in (variant.technique or {}).items():
+        if isinstance(value, str) and value.endswith(".pt"):
+            external[f"technique:{key}"] = External(Path(value), "file")
     if config.data:
         external["data"] = External(Path(config.data), "prepared")
     else:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from offline_tools.report.records import Node, Record, RecordError
@@ -73,7 +73,8 @@ class Archive:
         for known in KNOWN.values():
             file = campaign if campaign and known.file == campaign.name else folder / known.file
             if file.is_file():
-                records[known.file] = Record.read(file, known.file, known.kind, known.command)
+                record = Record.read(file, known.file, known.kind, known.command)
+                records[known.file] = _by_its_campaign(record) if known.file == "campaign.json" else record
             else:
                 missing.append(known)
         for file in sorted((folder / "training").glob("*.json")) + sorted((folder / "training").glob("*.csv")):
@@ -109,3 +110,12 @@ class Archive:
     def targets(self) -> Node:
         """What the plan asks for."""
         return self.records["targets.yaml"].root
+
+
+def _by_its_campaign(record: Record) -> Record:
+    """The record with the command of the campaign that wrote it, where it says which that was."""
+    name = record.content.get("campaign") if isinstance(record.content, dict) else None
+    if not name:
+        return record
+    shipped = (HERE.parents[1] / "config" / "campaign" / f"{name}.yaml").is_file()
+    return replace(record, command=_CAMPAIGN.replace("two_branches", str(name) if shipped else "CONFIG"))

@@ -77,10 +77,10 @@ def _say(document: Document) -> None:
 
 
 def _commit() -> str:
-    """The commit that the tool was run from; empty outside a clone."""
+    """The commit that the tool was run from, with a plus sign where files differ from it; empty outside a clone."""
     try:
         found = subprocess.run(
-            ["git", "rev-parse", "--short=12", "HEAD"],
+            ["git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"],
             cwd=_ROOT,
             capture_output=True,
             text=True,

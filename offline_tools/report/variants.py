@@ -88,6 +88,47 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class Halted:
+    """A training that did not end: an entry of campaign.json's `unfinished`. It has no result."""
+
+    node: Node
+
+    @property
+    def name(self) -> Label:
+        """The variant's."""
+        return self.node.at("variant").label()
+
+    @property
+    def technique(self) -> str:
+        """As a variant's."""
+        return Variant(self.node).technique
+
+    @property
+    def technique_label(self) -> Label:
+        """As a variant's."""
+        return Variant(self.node).technique_label
+
+    @property
+    def done(self) -> Value:
+        """Epochs behind it."""
+        return self.node.at("epochs_done").value(0)
+
+    @property
+    def planned(self) -> Value:
+        """Epochs that it was to have."""
+        return self.node.at("epochs").value(0)
+
+    @property
+    def seen(self) -> Node:
+        """The trainer's mAP50 on validation after each epoch of its last stage."""
+        return self.node.at("map50_val_trainer_by_epoch")
+
+    def after(self, epoch: int) -> Value:
+        """One of these, of an epoch counted from one."""
+        return self.seen.at(epoch - 1).value(3)
+
+
+@dataclass(frozen=True)
 class Comparison:
     """A variant beside the one that differs from it by the technique alone.
 
@@ -129,11 +170,19 @@ def variants(archive: Archive) -> list[Variant]:
     return found
 
 
+def halted(archive: Archive) -> list[Halted]:
+    """The campaign's trainings that did not end; none where its record does not say how far they got."""
+    campaign = archive.find("campaign.json")
+    node = campaign.find("unfinished") if campaign else None
+    return [Halted(one) for one in node or () if one.find("epochs_done") is not None]
+
+
 def comparisons(found: Sequence[Variant], technique: str) -> list[Comparison]:
     """Each variant of a technique beside its baseline, at equal precision.
 
     Of a pruned network that is the one that it was pruned from; of others the direct training of the same model (for
-    a foreign backbone: of YOLO11n), with as many epochs where there is one.
+    a foreign backbone: of YOLO11n), with as many epochs where there is one. A variant without such a one is left out:
+    beside another architecture it would show more than its technique.
     """
     pairs = []
     for variant in found:
@@ -145,21 +194,26 @@ def comparisons(found: Sequence[Variant], technique: str) -> list[Comparison]:
     return pairs
 
 
+def students(found: Sequence[Variant]) -> list[Variant]:
+    """All but teachers, which are never chosen."""
+    return [variant for variant in found if variant.technique != "teacher"]
+
+
 def best(found: Sequence[Variant]) -> Variant | None:
     """The best on val, teachers aside."""
-    students = [variant for variant in found if variant.technique != "teacher"]
-    return max(students, key=lambda variant: variant.map50.number, default=None)
+    return max(students(found), key=lambda variant: variant.map50.number, default=None)
 
 
 def _baseline(variant: Variant, found: Sequence[Variant]) -> Variant | None:
     settings = variant.node.find("technique_settings")
     parent = str(settings.content.get("weights", "")) if settings else ""
-    if parent.startswith("@"):
-        return next((one for one in found if one.name.text == parent[1:] and one.precision == variant.precision), None)
+    if parent:
+        same = [one for one in found if one.precision == variant.precision]
+        return next((one for one in same if f"@{one.name.text}" == parent), None)
     direct = [one for one in found if one.technique == "direct" and one.precision == variant.precision]
     alike = [one for one in direct if _model(one) == _model(variant)]
     nano = [one for one in direct if "11n" in f"{_model(one)} {one.name.text}"]
-    choice = alike or nano or direct
+    choice = alike or nano
     budget = variant.node.at("epochs").content
     return next((one for one in choice if one.node.at("epochs").content == budget), next(iter(choice), None))
 

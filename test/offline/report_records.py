@@ -152,6 +152,25 @@ def variant(name, map50, std, technique="none", branch="B", **more):
     }
 
 
+def halted(name, seed, seen, technique="none", **more):
+    """A training that did not end, as the campaign's summary writes it. seen: the trainer's mAP50 after each epoch."""
+    return {
+        "phase": f"train-{name}-s{seed}",
+        "status": "running",
+        "reason": "was interrupted",
+        "variant": name,
+        "branch": "B",
+        "model": "yolo11n.yaml",
+        "technique": technique,
+        "technique_settings": None,
+        "seed": seed,
+        "epochs": 60,
+        "epochs_done": len(seen),
+        "map50_val_trainer_by_epoch": seen,
+        **more,
+    }
+
+
 def campaign(gate=0.781, decision="B"):
     """Every technique once; the gate pivots."""
     return {

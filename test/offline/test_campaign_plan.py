@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """A campaign's configuration becomes the phases that the plan asks for, and a wrong one is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from offline_tools.campaign import hashing
 from offline_tools.campaign.config import read_campaign
 from offline_tools.campaign.dry_run import foresee, to_text
+from offline_tools.campaign.freshness import json_round, judge
 from offline_tools.campaign.phase import CampaignError, When, step_module
 from offline_tools.campaign.plan import make_plan
+from offline_tools.campaign.records import Record, write_record
 from offline_tools.campaign.slots import Slots
 from offline_tools.campaign.steps.train import epochs_done
 from offline_tools.train_config import read_config
@@ -89,6 +93,25 @@ def test_weights_of_other_variants_are_inputs_of_the_same_seed_where_there_is_on
     assert plan["train-student-s1"].inputs["weights:teacher"] == f"train-teacher-s0/{weights}"
     assert plan["train-cut-s1"].inputs["weights:student"] == f"train-student-s1/{weights}"
     assert plan["train-cut-s2"].inputs["weights:student"] == f"train-student-s0/{weights}"
+
+
+@pytest.mark.parametrize(
+    "technique", [{"kind": "prune", "weights": "own.pt"}, {"kind": "distill", "teacher": "own.pt"}]
+)
+def test_weights_that_a_technique_names_count_by_their_content(tmp_path, monkeypatch, technique):
+    monkeypatch.setattr(hashing, "_external_sha256", hashing._external_sha256.__wrapped__)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.pt").write_bytes(b"one")
+    cut = planned(tmp_path, variants=[{**CONFIG["variants"][3], "technique": technique}])["train-cut-s0"]
+    cut = replace(cut, inputs={})
+    verdict = judge(cut, tmp_path)
+    record = Record(cut.name, "train", 1, "running", verdict.key, json_round(cut.settings), verdict.inputs)
+    write_record(tmp_path / "phases" / cut.name, record)
+    assert judge(cut, tmp_path).resume
+    (tmp_path / "own.pt").write_bytes(b"two")
+    role = "technique:" + ("weights" if technique["kind"] == "prune" else "teacher")
+    assert judge(cut, tmp_path).reason == f"input {role} changed"
+    assert not judge(cut, tmp_path).resume, "what was trained from other weights is not gone on with"
 
 
 def test_settings_of_the_campaign_win_over_the_training_configuration(tmp_path):

@@ -30,9 +30,9 @@ def write(root, name, step, figures, status="done", settings=None, **labels):
     )  # fmt: skip
 
 
-def write_training(root, variant, seed, map50, status="done", technique=None):
-    settings = {"model": "yolo11n.yaml", "technique": technique, "epochs": 60}
-    figures = {**TRAINED, "map50": map50}
+def write_training(root, variant, seed, map50, status="done", technique=None, **more):
+    settings = {"model": "yolo11n.yaml", "technique": technique, "epochs": 60, "stages": [{"name": "640"}]}
+    figures = {**TRAINED, "map50": map50, **more}
     labels = {"variant": variant, "branch": "B", "seed": seed}
     write(root, f"train-{variant}-s{seed}", "train", figures, status, settings, **labels)
 
@@ -96,6 +96,44 @@ def test_unfinished_and_damaged_phases_give_no_figures(campaign):
     assert reasons["train-distilled-s0"] == "was interrupted"
     assert "figures.json is damaged" in reasons["train-direct-s2"]
     assert set(reasons) == {"train-direct-s2", "train-distilled-s0", "train-regnet-s0"}
+
+
+def test_the_phase_that_reports_is_not_said_to_be_unfinished(campaign):
+    write(campaign, "report", "report", {}, status="running")
+    assert [one["phase"] for one in summarize(campaign)["unfinished"]] == ["report"]
+    assert summarize(campaign, "report")["unfinished"] == []
+
+
+def test_of_an_interrupted_training_it_says_how_far_it_got(campaign):
+    distill = {"kind": "distill", "teacher": "@teacher"}
+    write_training(campaign, "distilled", 1, 0.9, status="running", technique=distill)
+    folder = campaign / "phases/train-distilled-s1/640"
+    folder.mkdir()
+    rows = "1,0.1,0.05\n2,0.3,0.15\n2,0.31234,0.16\n"
+    (folder / "results.csv").write_text("epoch,metrics/mAP50(B),metrics/mAP50-95(B)\n" + rows)
+    write_training(campaign, "late", 0, 0.9, status="failed")
+    (campaign / "phases/train-direct-s2/figures.json").write_text("{}")
+    distilled, late, damaged = (
+        next(one for one in summarize(campaign)["unfinished"] if one["phase"] == f"train-{name}")
+        for name in ("distilled-s1", "late-s0", "direct-s2")
+    )
+    about = ("variant", "technique", "technique_settings", "seed", "epochs", "epochs_done")
+    assert [distilled[key] for key in about] == ["distilled", "distill", distill, 1, 60, 2]
+    assert distilled["map50_val_trainer_by_epoch"] == [0.1, 0.3123], "an epoch that was repeated counts once"
+    assert (late["epochs_done"], late["map50_val_trainer_by_epoch"]) == (0, [])
+    assert "epochs_done" not in damaged, "what lies there is not what was trained"
+
+
+def test_a_backbone_that_missed_its_imagenet_weights_says_so(tmp_path):
+    backbone = {"kind": "backbone", "name": "regnet_y_400mf"}
+    for name, start in (
+        ("regnety", {"technique": {**backbone, "pretrained": True}, "imagenet_weights": False}),
+        ("regnet", {"technique": {"kind": "backbone", "name": "regnet"}, "imagenet_weights": False}),
+    ):
+        write_training(tmp_path, name, 0, 0.6, technique=backbone, start=start)
+    regnet, regnety = summarize(tmp_path)["variants"]
+    assert regnety["imagenet_weights"] is False
+    assert "imagenet_weights" not in regnet, "nobody has such weights of it"
 
 
 def test_the_gate_and_the_machine_are_in_it(campaign):

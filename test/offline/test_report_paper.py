@@ -4,6 +4,7 @@
 import copy
 import json
 import re
+from collections import defaultdict
 from datetime import datetime, timezone
 
 import pytest
@@ -12,7 +13,7 @@ from report_records import WRITERS, variant, write_records
 
 from offline_tools.cli import main
 from offline_tools.report.archive import KNOWN, Archive
-from offline_tools.report.document import Bullets, Paragraph, Table, values_of
+from offline_tools.report.document import Bullets, Figure, Paragraph, Table, values_of
 from offline_tools.report.paper import write
 from offline_tools.report.records import RecordError
 from offline_tools.report.references import cited, references
@@ -117,6 +118,128 @@ def test_variants_measured_in_two_ways_are_compared_by_the_way_that_both_have(tm
     campaign["variants"][3] |= {"map50_val_source": "trainer", "map50_val": 0.764}
     said = text_of(paper(tmp_path / "records", campaign=campaign))
     assert "distilled reaches 0.764 where yolo11n reaches 0.760: +0.4 points" in said
+
+
+def unfinished_campaign(*finished):
+    """Only `finished` of the usual variants; the others, but the teacher, stopped on the way."""
+    campaign = records.campaign()
+    campaign["variants"] = [one for one in campaign["variants"] if one["name"] in ("yolo12n", "yolo11m", *finished)]
+    campaign["unfinished"] = [
+        records.halted("yolo11n", 0, [0.1, 0.2, 0.31]),
+        records.halted("yolo11n", 1, [0.1, 0.2, 0.32]),
+        records.halted("distilled", 0, [0.1, 0.25, 0.3], "distill"),
+        records.halted("distilled", 1, [0.1, 0.26], "distill"),
+        records.halted("pruned", 0, [], "prune"),
+        {"phase": "export-x-s0", "status": "failed", "reason": "no space"},
+    ]
+    return campaign
+
+
+def test_unfinished_trainings_are_said_to_be_and_have_no_result(tmp_path):
+    document = paper(tmp_path / "records", campaign=unfinished_campaign())
+    said = text_of(document)
+    assert (
+        "Unfinished, without a result: the trainings of yolo11n, distilled and pruned; they stopped after 0 to 3"
+        in said
+    )
+    assert "Distillation. Unfinished, so without a result: distilled (stopped after 3 and 2 of 60 epochs)." in said
+    assert "at epoch 2, the last that all of these runs have" in said
+    assert "0.250 and 0.260 of distilled, 0.200 and 0.200 of yolo11n, untaught" in said
+    assert "Pruning. Unfinished, so without a result: pruned (stopped after 0 of 60 epochs)." in said
+    assert "The campaign is not complete: the trainings of yolo11n, distilled and pruned did not finish." in said
+    assert "Not all of these trainings came to their end" in said
+    table = next(
+        block for block in document.blocks() if isinstance(block, Table) and "Unfinished" in str(block.caption)
+    )
+    assert [row.cells[3][0].text for row in table.rows] == ["3", "3", "3", "2", "0"]
+    assert not any(verdict in said for verdict in ("It helped", "It hurt", "can be shown"))
+
+
+def test_a_backbone_without_direct_training_is_compared_with_no_other_architecture(tmp_path):
+    campaign = unfinished_campaign("regnet")
+    campaign["variants"][-1]["imagenet_weights"] = False
+    said = text_of(paper(tmp_path / "records", campaign=campaign))
+    (line,) = (line for line in said.split("\n") if line.startswith("RegNet. regnet"))
+    assert "cannot be told: the training that differs from it by the technique alone (yolo11n) did not finish" in line
+    assert "yolo12n" not in line
+    assert "it started from random ones" in line
+    campaign["unfinished"] = []
+    assert "has no direct training of the same model" in text_of(paper(tmp_path / "alone", campaign=campaign))
+
+
+def test_a_network_pruned_from_outside_of_the_campaign_has_nothing_beside_it(tmp_path):
+    campaign = records.campaign()
+    campaign["variants"][5]["technique_settings"]["weights"] = "weights/own.pt"
+    said = text_of(paper(tmp_path / "records", campaign=campaign))
+    assert "the network that it was pruned from is no finished variant of the campaign" in said
+    assert "pruned reaches 0.745 where" not in said
+
+
+def test_better_engines_that_the_gate_kept_out_are_named(tmp_path):
+    campaign = records.campaign()
+    campaign["chosen"]["candidates"] = [
+        {"name": name, "map50_val": map50, "latency_ms": ms, "in_the_running": runs}
+        for name, map50, ms, runs in (
+            ("yolo11n", 0.77, 50.0, True),
+            ("yolo12n", 0.781, 49.0, False),
+            ("slow", 0.79, 51.0, False),
+        )
+    ]
+    said = text_of(paper(tmp_path / "records", campaign=campaign))
+    assert "The gate's decision kept yolo12n out of this choice, though" in said
+
+
+def test_a_gate_passed_with_less_than_the_plans_budget_says_so(tmp_path):
+    campaign = records.campaign()
+    assert "60 epochs where the plan gives 300" in text_of(paper(tmp_path / "less", campaign=campaign))
+    campaign["variants"][0]["epochs"] = 300
+    assert "where the plan gives" not in text_of(paper(tmp_path / "full", campaign=campaign))
+
+
+@pytest.mark.parametrize(("data", "told"), [("campaign's", False), ("another", True)])
+def test_single_runs_on_other_data_are_not_to_be_compared(tmp_path, data, told):
+    campaign = records.campaign()
+    for one in campaign["variants"]:
+        one["train_data_sha256"] = "campaign's"
+    folder = write_records(tmp_path / "records", campaign=campaign)
+    run = json.loads((folder / "training" / "run.json").read_text()) | {"data_sha256": {"train": data}}
+    (folder / "training" / "run.json").write_text(json.dumps(run))
+    notes = "".join(str(block.note) for block in write(read(folder), WHEN, "").blocks() if isinstance(block, Table))
+    assert ("They learned from another set of training images" in notes) == told
+
+
+@pytest.mark.parametrize(
+    ("name", "config"), [("h200", "config/campaign/h200.yaml"), ("mine", "config/campaign/CONFIG.yaml")]
+)
+def test_the_campaigns_record_names_the_campaign_that_wrote_it(tmp_path, name, config):
+    archive = read(write_records(tmp_path / "records", campaign=records.campaign() | {"campaign": name}))
+    assert archive.records["campaign.json"].command.split()[2] == config
+
+
+def test_versions_of_several_machines_stand_together(tmp_path):
+    versions = [{"python": "3.11", "torch": "2.15"}, {"python": "3.12", "torch": "2.15"}]
+    document = paper(tmp_path / "records", campaign=records.campaign() | {"versions": versions})
+    shown = [
+        part for block in document.blocks() if isinstance(block, Table) for row in block.rows for part in row.cells[-1]
+    ]
+    assert "python 3.11 or 3.12, torch 2.15" in {part.text for part in shown if isinstance(part, Label)}
+
+
+def test_a_known_point_that_the_projection_misses_by_more_is_named(tmp_path):
+    car = records.car()
+    assert "missed by more" not in text_of(paper(tmp_path / "good", rtx4060=car))
+    car["known_points"].append({**car["known_points"][0], "name": "upload", "error_pct": -52.0})
+    assert "a known point is missed by more: upload by −52 %." in text_of(paper(tmp_path / "bad", rtx4060=car))
+
+
+def test_each_point_of_the_curve_has_its_name(tmp_path):
+    campaign = records.campaign()
+    for number, one in enumerate(campaign["variants"]):
+        one |= {"map50_val": 0.7 + 0.003 * number, "latency_ms": 50.0 + 5 * number}
+    document = paper(tmp_path / "records", campaign=campaign)
+    curve = next(block for block in document.blocks() if isinstance(block, Figure) and "scatter" in block.alt)
+    drawn = curve.draw(defaultdict(lambda: "#000"))
+    assert all(f">{one['name']} fp32<" in drawn for one in campaign["variants"])
 
 
 def test_a_campaign_on_other_images_reaches_no_tier(tmp_path):

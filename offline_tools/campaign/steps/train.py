@@ -89,3 +89,13 @@ def epochs_done(folder: Path, settings: dict[str, Any]) -> tuple[int, int]:
         except (OSError, ValueError, TypeError):
             continue
     return done, int(settings["epochs"])
+
+
+def last_epochs(folder: Path, settings: dict[str, Any]) -> list[dict[str, float]]:
+    """The trainer's rows of the last stage that a training began; none where it wrote none."""
+    for stage in reversed(settings["stages"]):
+        try:
+            return read_epochs(folder / stage["name"] / "results.csv")
+        except (OSError, ValueError, TypeError):
+            continue
+    return []

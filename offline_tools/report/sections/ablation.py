@@ -8,9 +8,10 @@ from offline_tools.report.charts.scatter import Point, scatter
 from offline_tools.report.document import Column, Figure, Row, Section, Table, heading, row, table
 from offline_tools.report.engines import Entry
 from offline_tools.report.platforms import entries
-from offline_tools.report.text import Part, Parts, prose
+from offline_tools.report.text import Part, Parts, listed, prose
 from offline_tools.report.tiers import baseline_ms
 from offline_tools.report.values import Kind, Value, ratio
+from offline_tools.report.variants import variants
 
 _GROUPS = {
     "": ("model", "precision", "pass", "policy"),
@@ -55,7 +56,19 @@ def _table(archive: Archive, found: list[Entry]) -> Table:
         [Column(title, bool(group), group) for group, titles in _GROUPS.items() for title in titles],
         rows,
         prose("Ablation: model, precision, pass and policy; medians of a pair of 1280x720 images."),
-        prose(_NOTE, baseline=baseline_ms(archive)),
+        (*prose(_NOTE, baseline=baseline_ms(archive)), *_campaign(archive)),
+    )
+
+
+def _campaign(archive: Archive) -> Parts:
+    """Which rows are the campaign's: small budgets, not to be read beside files that were trained otherwise."""
+    found = variants(archive)
+    if not found:
+        return ()
+    names = {one.name.text: one.name for one in reversed(found)}
+    return prose(
+        " Rows of {names} are the campaign's, at its budget; the others are of files trained apart from it.",
+        names=listed([names[name] for name in dict.fromkeys(one.name.text for one in found)]),
     )
 
 
@@ -88,15 +101,16 @@ def _speed_up(archive: Archive, latency: Value) -> Value:
 
 
 def _curve(section: Section, archive: Archive, found: list[Entry]) -> None:
+    sizes = {entry.resolution.text for entry in found if entry.latency is not None and _on_val(entry)}
     points = [
         Point(
             entry.latency,
             entry.accuracy.map50,
             entry.platform.text,
-            f"{entry.model.text} {entry.precision.text} {entry.resolution.text}",
+            " ".join([entry.model.text, entry.precision.text] + [entry.resolution.text] * (len(sizes) > 1)),
         )
         for entry in found
-        if entry.accuracy is not None and entry.accuracy.data == "val" and entry.latency is not None
+        if entry.accuracy is not None and _on_val(entry) and entry.latency is not None
     ]
     if len(points) < 2:
         return
@@ -117,3 +131,7 @@ def _curve(section: Section, archive: Archive, found: list[Entry]) -> None:
             "scatter: validation mAP50 against latency, by platform",
         )
     )
+
+
+def _on_val(entry: Entry) -> bool:
+    return entry.accuracy is not None and entry.accuracy.data == "val"

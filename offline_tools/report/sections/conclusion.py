@@ -12,6 +12,7 @@ from offline_tools.report.platforms import CAR, entries
 from offline_tools.report.text import Code, listed, prose
 from offline_tools.report.tiers import Judgement, judge, tiers
 from offline_tools.report.values import Kind
+from offline_tools.report.variants import halted
 
 Judged = tuple[Entry, str, Judgement]
 
@@ -107,7 +108,7 @@ def _row(entry: Entry, split: str, found: Judgement) -> Row:
         split,
         found.map50,
         found.latency,
-        found.speed_up,
+        found.speed_up if found.speed_up.number >= 1 else found.speed_up.shown(2),
         found.tier.name if found.tier else "none",
         ", ".join(found.short) or None,
         strong=found.tier is not None and entry.platform.text == CAR,
@@ -135,6 +136,16 @@ def _limits(section: Section, archive: Archive, judged: Sequence[Judged]) -> Non
             prose(
                 "The latency on the car's GPU is a projection. It is to be measured on the car before a race depends "
                 "on it."
+            )
+        )
+    if stopped := halted(archive):
+        names = dict.fromkeys(one.name.text for one in stopped)
+        labels = [next(one.name for one in stopped if one.name.text == name) for name in names]
+        items.append(
+            prose(
+                "The campaign is not complete: the trainings of {names} did not finish. Nothing is concluded on them, "
+                "nor on what they were to be compared with.",
+                names=listed(labels),
             )
         )
     if archive.missing:

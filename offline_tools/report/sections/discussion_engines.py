@@ -9,6 +9,7 @@ from offline_tools.report.records import Node
 from offline_tools.report.sections.quantized import int8_pairs
 from offline_tools.report.text import Parts, prose
 from offline_tools.report.values import percent, points, ratio
+from offline_tools.report.variants import variants
 
 _CLOSE_LOOKS = ("band", "zoom")
 
@@ -50,15 +51,30 @@ def _int8(section: Section, archive: Archive) -> None:
         )
     file = {"file": where.at("file").label()} if "{file}" in verdict else {}
     section.say(
-        "**Eight bits.** Over all files INT8 changes mAP50 on validation by {worst} to {best}. "
+        "**Eight bits.** Over all published files INT8 changes mAP50 on validation by {worst} to {best}. "
         + verdict
-        + (
-            " Where INT8 gains, read it as the noise of the split: rounding teaches nothing." if best.number > 0 else ""
-        ),
+        + (" Where INT8 gains, read it as the noise of the split: rounding teaches nothing." if best.number > 0 else "")
+        + "{campaign}",
         worst=worst,
         best=best,
         limit=limit,
+        campaign=_int8_of_the_campaign(archive),
         **file,
+    )
+
+
+def _int8_of_the_campaign(archive: Archive) -> Parts:
+    changes = [
+        points(one.map50, before.value())
+        for one in variants(archive)
+        if (before := one.node.find("map50_val_float")) is not None
+    ]
+    if not changes:
+        return ()
+    return prose(
+        " Of the campaign's variants it changes by {worst} to {best}.",
+        worst=min(changes, key=lambda change: change.number),
+        best=max(changes, key=lambda change: change.number),
     )
 
 

@@ -8,6 +8,7 @@ from offline_tools.report.document import Column, Row, Section, row, table
 from offline_tools.report.records import Node, RecordError
 from offline_tools.report.text import Parts, prose
 from offline_tools.report.values import Value, difference
+from offline_tools.report.variants import variants
 
 _SAYS = {"A": "branch A goes on", "B": "pivot to branch B", "both": "both branches are trained and compared"}
 
@@ -22,13 +23,15 @@ def gate(archive: Archive) -> Section:
     value, decision = decided.at("value").value(4), decided.at("decision").label()
     variant = decided.find("variant")
     section.say(
-        "The best mean of branch A ({metric}) is {value}{of}. {reading} Recorded decision: {decision} ({means}).",
+        "The best of branch A ({metric}, of several seeds the mean) is {value}{of}. {reading} Recorded decision: "
+        "{decision} ({means}).{budget}",
         metric=decided.at("metric").label(),
         value=value,
         of=(", of ", variant.label()) if variant else (),
         reading=_reading(value, *_limits(archive, decided)),
         decision=decision,
         means=_SAYS.get(decision.text, "in the words of the record"),
+        budget=_budget(archive, variant.content if variant else None),
     )
     evidence = decided.find("evidence")
     if evidence is not None and evidence.content:
@@ -47,6 +50,20 @@ def gate(archive: Archive) -> Section:
             )
         )
     return section
+
+
+def _budget(archive: Archive, name: object) -> Parts:
+    """That the gate was passed with fewer epochs than the plan gives; nothing where it was not so."""
+    plan = archive.targets.at("gate", "epochs").value(0)
+    mine = next((one.node.at("epochs").value(0) for one in variants(archive) if one.name.text == name), None)
+    if mine is None or mine.number >= plan.number:
+        return ()
+    return prose(
+        " It was trained for {mine} epochs where the plan gives {plan}: the decision holds for this budget, not for "
+        "the plan's.",
+        mine=mine,
+        plan=plan,
+    )
 
 
 def recorded(archive: Archive) -> Node | None:

@@ -9,7 +9,7 @@ from offline_tools.report.archive import KNOWN, Archive
 from offline_tools.report.charts.bars import Stack, stacks
 from offline_tools.report.document import Column, Figure, Row, Section, row, table
 from offline_tools.report.records import Node
-from offline_tools.report.text import prose
+from offline_tools.report.text import Parts, listed, prose
 from offline_tools.report.values import Kind, Value, difference, percent, ratio
 
 _PARTS = ("network on the GPU", "upload and download", "start and wait", "letterbox and NMS", "stereo")
@@ -107,10 +107,11 @@ def _times(one: Node) -> Row:
 def _car(section: Section, record: Node) -> None:
     section.say(
         "**The car's GPU, simulated.** No RTX 4060 was at hand. A roofline by kernel, calibrated on {gpu}, projects "
-        "its latency, with an error of {error}. Times on the host are those of the measuring machine, not of the car. "
-        "Every figure of the projection is marked as simulated.",
+        "its latency, with an error of {error}.{worse} Times on the host are those of the measuring machine, not of "
+        "the car. Every figure of the projection is marked as simulated.",
         gpu=record.at("measured_on").label(),
         error=record.at("error_pct").value(0, " %"),
+        worse=_worse(record),
     )
     columns = [Column("model", False), Column("precision", False), Column("pass", False)]
     section.add(
@@ -127,6 +128,19 @@ def _car(section: Section, record: Node) -> None:
             prose("The projection at points that others measured [@cridlig2026]."),
         )
     )
+
+
+def _worse(record: Node) -> Parts:
+    """The known points at which the projection is further off than it says."""
+    limit = record.at("error_pct").value().number
+    found = [one for one in record.at("known_points") if abs(one.at("error_pct").value().number) > limit + 0.5]
+    if not found:
+        return ()
+    points = [
+        prose("{name} by {by}", name=one.at("name").label(), by=one.at("error_pct").value(0, " %").shown(signed=True))
+        for one in found
+    ]
+    return prose(" That is of the network; a known point is missed by more: {points}.", points=listed(points))
 
 
 def _projected(one: Node) -> Row:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from offline_tools.report.archive import Archive
 from offline_tools.report.document import Section
 from offline_tools.report.text import prose
+from offline_tools.report.variants import halted
 
 _TECHNIQUES = (
     "**Distillation.** A YOLO11m teacher trains a YOLO11n student: `loss = task × task loss + logits × T² KL(teacher, "
@@ -43,6 +44,8 @@ def method(archive: Archive) -> Section:
         below=gate.at("pivot_below").value(2),
     )
     section.points(*(prose(text) for text in _TECHNIQUES))
+    if halted(archive):
+        section.say("Not all of these trainings came to their end: Results and Discussion name those that did not.")
     section.say(
         "**How figures are kept.** Each tool writes a record: what it measured, on which machine, with which "
         "versions, and the hashes of model and data. This report reads nothing else. A figure in it is an object that "

@@ -81,7 +81,7 @@ def _machines(section: Section, archive: Archive) -> None:
         machines = list(_described(record.root, _MACHINE))
         versions = list(_described(record.root, _VERSIONS))
         if machines or versions:
-            rows.append(row(Code(record.name), _joined(machines), _joined(versions)))
+            rows.append(row(Code(record.name), _joined(machines), _merged(record.root) or _joined(versions)))
     section.add(
         table(
             [Column("record", False), Column("hardware", False), Column("versions", False)],
@@ -115,6 +115,18 @@ def _joined(labels: list[Label]) -> Label | None:
         return None
     texts = list(dict.fromkeys(label.text for label in labels))
     return Label("; ".join(texts), labels[0].source)
+
+
+def _merged(root: Node) -> Label | None:
+    """Of a record with several sets of versions each package once; None of others."""
+    node = root.find("versions")
+    if node is None or not isinstance(node.content, list):
+        return None
+    found: dict[str, dict[str, None]] = {}
+    for one in node.content:
+        for name, version in one.items():
+            found.setdefault(name, {})[str(version)] = None
+    return Label(", ".join(f"{name} {' or '.join(seen)}" for name, seen in found.items()), node.source)
 
 
 def _date(record: Record) -> Label | None:

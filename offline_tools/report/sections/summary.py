@@ -7,16 +7,17 @@ from offline_tools.report.archive import Archive
 from offline_tools.report.document import Section
 from offline_tools.report.sections.conclusion import verdict
 from offline_tools.report.sections.gate import recorded
-from offline_tools.report.text import Parts, prose
-from offline_tools.report.values import percent
-from offline_tools.report.variants import best, variants
+from offline_tools.report.text import Parts, listed, prose
+from offline_tools.report.values import computed, percent
+from offline_tools.report.variants import best, halted, students, variants
 
 
 def summary(archive: Archive) -> Section:
     """Section "Summary": the verdict, then one line a subject that has a record."""
     section = Section("summary", "Summary")
     verdict(section, archive)
-    lines = [line for tell in (_gate, _variant, _test, _gpu, _cpu, _adaptive, _stereo) if (line := tell(archive))]
+    told = (tell(archive) for tell in (_gate, _variant, _unfinished, _test, _gpu, _cpu, _adaptive, _stereo))
+    lines = [line for line in told if line]
     if lines:
         section.points(*lines)
     return section
@@ -40,12 +41,31 @@ def _variant(archive: Archive) -> Parts:
     if winner is None:
         return ()
     return prose(
-        "**Best variant on validation:** {name} {precision}, mAP50 {map50}{deviation}, of {count} measured.",
+        "**Best of the campaign on validation:** {name} {precision}, mAP50 {map50}{deviation}, after {epochs} epochs; "
+        "{count} were measured, float and INT8 counted apart, the teacher aside.",
         name=winner.name,
         precision=winner.node.at("precision").label(),
         map50=winner.map50,
         deviation=(" ± ", winner.deviation) if winner.deviation else (),
-        count=winner.node.record.root.at("variants").count(),
+        epochs=winner.node.at("epochs").value(0),
+        count=computed("entries", lambda *all_: float(len(all_)), *(one.map50 for one in students(found)), digits=0),
+    )
+
+
+def _unfinished(archive: Archive) -> Parts:
+    stopped = halted(archive)
+    if not stopped:
+        return ()
+    first = {one.name.text: one.name for one in reversed(stopped)}
+    names = [first[name] for name in dict.fromkeys(one.name.text for one in stopped)]
+    done = [one.done for one in stopped]
+    return prose(
+        "**Unfinished, without a result:** the trainings of {names}; they stopped after {least} to {most} of "
+        "{planned} epochs.",
+        names=listed(names),
+        least=min(done, key=lambda value: value.number),
+        most=max(done, key=lambda value: value.number),
+        planned=max((one.planned for one in stopped), key=lambda value: value.number),
     )
 
 

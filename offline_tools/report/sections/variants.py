@@ -7,9 +7,9 @@ from offline_tools.report.archive import KNOWN, Archive
 from offline_tools.report.charts.bars import Dot, dots
 from offline_tools.report.document import Column, Figure, Row, Section, row, table
 from offline_tools.report.records import Node
-from offline_tools.report.text import Parts, prose
+from offline_tools.report.text import Parts, listed, prose
 from offline_tools.report.values import Label, Value, computed
-from offline_tools.report.variants import Variant, best, variants
+from offline_tools.report.variants import Variant, best, halted, variants
 
 _MAP50, _MAP50_95 = "metrics/mAP50(B)", "metrics/mAP50-95(B)"
 
@@ -21,12 +21,13 @@ def trained(archive: Archive) -> Section:
     if found:
         _campaign(section, archive, found)
         _chart(section, archive, found)
-        _chosen(section, archive)
     else:
         section.miss(KNOWN["campaign.json"].what, KNOWN["campaign.json"].command)
+    _halted(section, archive)
+    _chosen(section, archive)
     runs = list(archive.training())
     if runs:
-        _runs(section, runs)
+        _runs(section, runs, found)
     return section
 
 
@@ -86,17 +87,71 @@ def _chart(section: Section, archive: Archive, found: list[Variant]) -> None:
     )
 
 
+def _halted(section: Section, archive: Archive) -> None:
+    stopped = halted(archive)
+    if not stopped:
+        return
+    words = [Column("variant", False), Column("technique", False)]
+    figures = ["seed", "epochs done", "epochs planned", "trainer's val mAP50 there"]
+    section.add(
+        table(
+            words + [Column(title) for title in figures],
+            [
+                row(
+                    one.name,
+                    one.technique_label,
+                    one.node.at("seed").value(0),
+                    one.done,
+                    one.planned,
+                    one.after(len(one.seen.content)) if one.seen.content else None,
+                )
+                for one in stopped
+            ],
+            prose(
+                "Unfinished trainings: not results. They had not ended when the record was written; what their trainer "
+                "saw at the last epoch stands here to say how far they were, not what they are worth."
+            ),
+        )
+    )
+
+
 def _chosen(section: Section, archive: Archive) -> None:
     campaign = archive.find("campaign.json")
     chosen, final = (campaign.find(key) for key in ("chosen", "final_test")) if campaign else (None, None)
     if chosen is None:
         return
     section.say(
-        "The campaign chose {variant} {precision} on validation: {why}.{test}",
+        "The campaign chose {variant} {precision} on validation: {why}.{outside}{unfinished}{test}",
         variant=chosen.at("variant").label(),
         precision=chosen.at("precision").label(),
         why=why.label() if (why := chosen.find("why")) else "its record gives no reason",
-        test=prose(" Its one look at test: mAP50 {map50}.", map50=final.at("map50").value()) if final else (),
+        outside=_outside(chosen),
+        unfinished=prose(" Variants whose training did not finish could not compete.") if halted(archive) else (),
+        test=prose(" Its one look at test: mAP50 {map50}.", map50=final.at("map50").value())
+        if final
+        else " It was not looked at on test.",
+    )
+
+
+def _outside(chosen: Node) -> Parts:
+    """Engines that the gate kept out of the choice though they are better and faster than the chosen one."""
+    candidates = list(chosen.find("candidates") or ())
+    mine = next((one for one in candidates if one.at("name").content == chosen.at("variant").content), None)
+    if mine is None:
+        return ()
+    better = [
+        one.at("name").label()
+        for one in candidates
+        if not one.at("in_the_running").content
+        and one.at("map50_val").content >= mine.at("map50_val").content
+        and one.at("latency_ms").content <= mine.at("latency_ms").content
+    ]
+    if not better:
+        return ()
+    return prose(
+        " The gate's decision kept {names} out of this choice, though it has no lower mAP50 and is no slower than the "
+        "chosen one: the choice follows the rule, the figures do not speak for it.",
+        names=listed(better),
     )
 
 
@@ -105,10 +160,10 @@ def _unfinished(archive: Archive) -> Parts:
     node = campaign.find("unfinished") if campaign else None
     if node is None or not node.content:
         return ()
-    return prose("Phases of the campaign that did not end and give no figures: {count}.", count=node.count())
+    return prose("Phases of the campaign that did not end and give no results: {count}.", count=node.count())
 
 
-def _runs(section: Section, runs: list[tuple[Node, Node]]) -> None:
+def _runs(section: Section, runs: list[tuple[Node, Node]], found: list[Variant]) -> None:
     columns = [Column("run", False), *(Column(title) for title in ("size", "epochs", "kept", "minutes"))]
     columns += [Column("device", False), Column("val mAP50"), Column("val mAP50-95")]
     section.add(
@@ -119,7 +174,20 @@ def _runs(section: Section, runs: list[tuple[Node, Node]]) -> None:
                 "Single training runs, with the trainer's own figures on validation, of the epoch whose weights were "
                 "kept. Where time ended them, not epochs, their order is no verdict on the architectures."
             ),
+            _other_data(runs, found),
         )
+    )
+
+
+def _other_data(runs: list[tuple[Node, Node]], found: list[Variant]) -> Parts:
+    """That the single runs are no part of the campaign, where their training images are others than its own."""
+    theirs = {node.content for record, _ in runs if (node := record.find("data_sha256", "train"))}
+    ours = {node.content for one in found if (node := one.node.find("train_data_sha256"))}
+    if not theirs or not ours or theirs & ours:
+        return ()
+    return prose(
+        "They learned from another set of training images than the campaign's variants (the hashes differ) and had "
+        "other budgets: figures of this table and of the campaign's do not compare."
     )
 
 
