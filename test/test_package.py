@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import cone_detector
 
@@ -164,6 +165,14 @@ def test_every_requirement_is_pinned_once_for_each_python(name):
     for line in requirement_lines(name):
         found = sorted(markers[line.partition("==")[0]])
         assert found in ([""], ['python_version < "3.11"', 'python_version >= "3.11"']), line
+
+
+def test_the_car_gets_a_setuptools_that_colcon_can_use():
+    """colcon build --symlink-install needs `setup.py develop --editable`, which setuptools 80 has dropped."""
+    allowed = [Requirement(line) for line in requirement_lines("apt.txt") if line.startswith("setuptools")]
+    assert [list(r.specifier.filter(["68.1.2", "79.0.1", "80.0.0", "80.9.0", "81.0.0"])) for r in allowed] == [
+        ["68.1.2", "79.0.1"]
+    ]
 
 
 def test_the_runtime_installs_nothing_of_torch():
