@@ -13,7 +13,7 @@ from itertools import repeat
 from typing import Any
 
 import numpy as np
-from builtin_interfaces.msg import Time
+from builtin_interfaces.msg import Duration, Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import Quaternion
 from numpy.typing import NDArray
@@ -33,6 +33,9 @@ from cone_detector.detections import Cones, Detections
 
 # Side of the square base in metres, by class: Formula Student rules handbook, as CLASS_HEIGHTS_M.
 _WIDTHS_M = (0.228, 0.285, 0.228, 0.228, 0.228)
+
+# A viewer takes a marker away after so long: cones of a camera or a node that died must not stay in the picture.
+_MARKER_LIFETIME = Duration(nanosec=500_000_000)
 
 # Where the 3x3 covariance of a position lies in the 36 numbers of PoseWithCovariance.
 _POSITION_BLOCK = (0, 1, 2, 6, 7, 8, 12, 13, 14)
@@ -129,7 +132,8 @@ class MarkersMessage:
     def fill(self, cones: Cones, header: Header, up: NDArray[np.float64], ids: Sequence[int] = ()) -> MarkerArray:
         """The message of `cones`. up: (3,) unit vector in the frame that `header` names. ids: of tracked cones."""
         while len(self._pool) < len(cones):
-            self._pool.append(Marker(ns="cones", type=Marker.CYLINDER, action=Marker.ADD))
+            cylinder = Marker(ns="cones", type=Marker.CYLINDER, action=Marker.ADD, lifetime=_MARKER_LIFETIME)
+            self._pool.append(cylinder)
         turned = _upright(up)
         self._clear.header = header
         # A marker's id has 32 bits with a sign.

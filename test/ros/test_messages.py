@@ -101,6 +101,11 @@ def test_markers_clear_those_of_the_frame_before():
     assert all(marker.color.a > 0 for marker in rest)
 
 
+def test_markers_of_a_camera_or_node_that_died_expire():
+    _, marker = MarkersMessage().fill(cones(1), HEADER, UP).markers
+    assert 0 < marker.lifetime.sec + marker.lifetime.nanosec / 1e9 <= 1.0
+
+
 @pytest.mark.parametrize("count", [0, 3])
 def test_points_hold_the_cones(count):
     found = cones(count)
