@@ -12,9 +12,10 @@ from fake_gpu import NAME, Code, FakeGpu, as_plan, install, plan
 
 from cone_detector.engine import cuda, trt_api
 from cone_detector.engine.contract import EngineError
-from cone_detector.engine.manifest import Gpu, Manifest, ManifestError, Runtime, write_manifest
-from cone_detector.engine.select import choose
+from cone_detector.engine.manifest import Gpu, Manifest, ManifestError, Runtime, read_manifest, write_manifest
+from cone_detector.engine.select import choose, choose_for
 from cone_detector.engine.tensorrt import TensorRtEngine, obstacle
+from cone_detector.settings import Settings
 
 PASS = ["event", "upload", "event", "enqueue", "event", "download", "event"]
 AGAIN = ["event", "enqueue", "event", "download", "event"]
@@ -274,6 +275,44 @@ def test_the_fake_has_nothing_that_tensorrt_has_not(gpu: FakeGpu, plans: list[Pa
     ):
         for name in (name for name in vars(one) if not name.startswith("_")):
             assert hasattr(kind, name), name
+
+
+def put_plans(folder: Path, precision: str, onnx_sha256: str) -> dict[str, str]:
+    """Plans of both passes beside the ONNX files that they are made of; returns parameters that name them."""
+    named = {}
+    for base in (MANIFEST_320, MANIFEST_640):
+        path = plan(folder, base)
+        write_manifest(path, replace(read_manifest(path), precision=precision, onnx_sha256=onnx_sha256))
+        write_manifest(folder / f"float-{base.name}.json", replace(base, file_sha256="1" * 64))
+        quantized = replace(base, file_sha256="2" * 64, qdq=True, precision="int8")
+        write_manifest(folder / f"qdq-{base.name}.json", quantized)
+        named[f"engine.manifest_{base.name}"] = str(path)
+    return named
+
+
+@pytest.mark.parametrize(("precision", "source"), [("fp16", "1"), ("int8", "2")])
+def test_a_plan_whose_onnx_was_replaced_since_never_serves(
+    gpu: FakeGpu, tmp_path: Path, precision: str, source: str
+) -> None:
+    passes = ("320", "640")
+    named = put_plans(tmp_path, precision, source * 64)
+    assert choose(tmp_path, passes, "tensorrt").candidate.precision == precision
+    assert choose_for(Settings(named), tmp_path, passes).candidate.precision == precision
+    put_plans(tmp_path, precision, "f" * 64)
+    with pytest.raises(EngineError, match=r"640\.json: the plan was built from an ONNX of .* run `make engines`"):
+        choose(tmp_path, passes, "tensorrt")
+    with pytest.raises(EngineError, match=r"320\.json: the plan was built from an ONNX of .* run `make engines`"):
+        choose_for(Settings(named), tmp_path, passes)
+    choice = choose(tmp_path, passes)
+    assert choice.candidate.runtime == "openvino"
+    assert f"ONNX of SHA-256 ffffffffffff…, now there is {source * 12}…" in choice.reason
+
+
+def test_a_plan_without_its_onnx_beside_it_serves(gpu: FakeGpu, tmp_path: Path) -> None:
+    put_plans(tmp_path, "fp16", "f" * 64)
+    for path in tmp_path.glob("float-*.json"):
+        path.unlink()
+    assert choose(tmp_path, ("320", "640")).candidate.runtime == "tensorrt"
 
 
 def test_where_cuda_is_lost_the_cpu_is_chosen_and_why(gpu: FakeGpu, tmp_path: Path) -> None:

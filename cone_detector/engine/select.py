@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,17 +37,15 @@ class Choice:
 
 
 def find_candidates(directory: Path, passes: Iterable[str]) -> tuple[list[Candidate], list[str]]:
-    """All complete sets of engine files in `directory`, and one line for each manifest that cannot be read."""
-    faults: list[str] = []
+    """All complete sets of engine files in `directory`, and one line for each manifest that is unreadable or stale."""
+    manifests, faults = _read_all(directory)
+    sources = _sources(manifests.values())
     groups: dict[tuple[str, str, str], dict[str, tuple[Path, Manifest]]] = {}
-    for path in sorted(directory.glob("*.json")):
-        try:
-            manifest = read_manifest(path)
-        except ManifestError as error:
-            faults.append(str(error))
-            continue
+    for path, manifest in manifests.items():
         runtime = _runtime_of(manifest)
-        if runtime:
+        if stale := _stale(manifest, sources):
+            faults.append(f"{path}: {stale}")
+        elif runtime:
             groups.setdefault((runtime, manifest.model, manifest.precision), {})[manifest.name] = (
                 path,
                 manifest,
@@ -86,6 +84,10 @@ def choose_for(settings: Settings, installed: Path, passes: Iterable[str]) -> Ch
 
 def _choose_named(paths: list[Path]) -> Choice:
     manifests = [read_manifest(path) for path in paths]
+    for path, manifest in zip(paths, manifests, strict=True):
+        beside, _ = _read_all(path.parent)
+        if stale := _stale(manifest, _sources(beside.values())):
+            raise EngineError(f"{path}: {stale}")
     kinds = {(_runtime_of(m), m.model, m.precision) for m in manifests}
     if len(kinds) > 1:
         raise EngineError(f"the named manifests do not belong together: {sorted(map(str, kinds))}")
@@ -139,6 +141,41 @@ def load(choice: Choice, slots: int, threads: int = 0) -> Engine:
     from cone_detector.engine.openvino import OpenVinoEngine
 
     return OpenVinoEngine(paths, slots, threads)
+
+
+def _read_all(directory: Path) -> tuple[dict[Path, Manifest], list[str]]:
+    """All manifests in `directory`, in the order of their names, and one line for each that cannot be read."""
+    manifests: dict[Path, Manifest] = {}
+    faults = []
+    for path in sorted(directory.glob("*.json")):
+        try:
+            manifests[path] = read_manifest(path)
+        except ManifestError as error:
+            faults.append(str(error))
+    return manifests, faults
+
+
+def _sources(manifests: Iterable[Manifest]) -> dict[tuple[str, str, bool], set[str]]:
+    """SHA-256 of the ONNX files that plans are built from, by model, pass and whether they carry Q/DQ."""
+    found: dict[tuple[str, str, bool], set[str]] = {}
+    for manifest in manifests:
+        if manifest.runtime.name == "onnx":
+            found.setdefault((manifest.model, manifest.name, manifest.qdq), set()).add(manifest.file_sha256)
+    return found
+
+
+def _stale(manifest: Manifest, sources: Mapping[tuple[str, str, bool], set[str]]) -> str | None:
+    """Why a plan is not of the ONNX that lies beside it; None where it is, and where there is none to compare with."""
+    if _runtime_of(manifest) != "tensorrt":
+        return None
+    # `cone-tools build` makes INT8 plans of Q/DQ files, and all others of float ones.
+    present = sources.get((manifest.model, manifest.name, manifest.precision == "int8"))
+    if not present or manifest.onnx_sha256 in present:
+        return None
+    return (
+        f"the plan was built from an ONNX of SHA-256 {manifest.onnx_sha256[:12]}…, now there is "
+        f"{', '.join(sorted(digest[:12] for digest in present))}…: run `{REBUILD_COMMAND}`"
+    )
 
 
 def _runtime_of(manifest: Manifest) -> str | None:
