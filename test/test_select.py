@@ -8,7 +8,7 @@ from doubles import ALL_PASSES, MANIFEST_320, MANIFEST_640
 
 from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import Evaluation, Runtime, write_manifest
-from cone_detector.engine.select import choose, choose_for
+from cone_detector.engine.select import choose, choose_for, find_candidates
 from cone_detector.settings import Settings
 
 PASSES = ("320", "640")
@@ -84,6 +84,23 @@ def test_named_manifests_replace_the_search(tmp_path):
     mixed = named | {"engine.manifest_640": str(tmp_path / "b-640.json")}
     with pytest.raises(EngineError, match="do not belong together"):
         choose_for(Settings(mixed), tmp_path, PASSES)
+
+
+def test_plans_of_both_tensorrts_in_one_folder_are_never_mixed(tmp_path):
+    for name in ("tensorrt", "tensorrt-rtx"):
+        put(tmp_path, name, runtime=Runtime(name, "10.3.0"))
+    both = [["tensorrt-320.json", "tensorrt-640.json"], ["tensorrt-rtx-320.json", "tensorrt-rtx-640.json"]]
+    found, _ = find_candidates(tmp_path, PASSES)
+    assert [[path.name for path in one.paths] for one in found] == both
+    mixed = {
+        "engine.manifest_320": str(tmp_path / "tensorrt-320.json"),
+        "engine.manifest_640": str(tmp_path / "tensorrt-rtx-640.json"),
+    }
+    with pytest.raises(EngineError, match="do not belong together"):
+        choose_for(Settings(mixed), tmp_path, PASSES)
+    (tmp_path / "tensorrt-320.json").unlink()
+    (found,), _ = find_candidates(tmp_path, PASSES)
+    assert [path.name for path in found.paths] == both[1]
 
 
 FIXED = {"policy.name": "fixed_640"}

@@ -40,19 +40,18 @@ def find_candidates(directory: Path, passes: Iterable[str]) -> tuple[list[Candid
     """All complete sets of engine files in `directory`, and one line for each manifest that is unreadable or stale."""
     manifests, faults = _read_all(directory)
     sources = _sources(manifests.values())
-    groups: dict[tuple[str, str, str], dict[str, tuple[Path, Manifest]]] = {}
+    # By the runtime's own name too: plans of TensorRT and of TensorRT-RTX do not run in one engine.
+    groups: dict[tuple[str, str, str, str], dict[str, tuple[Path, Manifest]]] = {}
     for path, manifest in manifests.items():
         runtime = _runtime_of(manifest)
         if stale := _stale(manifest, sources):
             faults.append(f"{path}: {stale}")
         elif runtime:
-            groups.setdefault((runtime, manifest.model, manifest.precision), {})[manifest.name] = (
-                path,
-                manifest,
-            )
+            key = (runtime, manifest.runtime.name, manifest.model, manifest.precision)
+            groups.setdefault(key, {})[manifest.name] = (path, manifest)
     wanted = tuple(passes)
     candidates = []
-    for (runtime, model, precision), found in groups.items():
+    for (runtime, _, model, precision), found in groups.items():
         if all(name in found for name in wanted):
             extra = [name for name in OPTIONAL_PASSES if name in found and name not in wanted]
             paths = tuple(found[name][0] for name in (*wanted, *extra))
@@ -88,10 +87,10 @@ def _choose_named(paths: list[Path]) -> Choice:
         beside, _ = _read_all(path.parent)
         if stale := _stale(manifest, _sources(beside.values())):
             raise EngineError(f"{path}: {stale}")
-    kinds = {(_runtime_of(m), m.model, m.precision) for m in manifests}
+    kinds = {(_runtime_of(m), m.runtime.name, m.model, m.precision) for m in manifests}
     if len(kinds) > 1:
         raise EngineError(f"the named manifests do not belong together: {sorted(map(str, kinds))}")
-    runtime, model, precision = kinds.pop()
+    runtime, _, model, precision = kinds.pop()
     # A Q/DQ file has no runtime of its own here: the OpenVINO engine refuses it with the reason.
     candidate = Candidate(runtime or "openvino", model, precision, tuple(paths), 0.0)
     if obstacle := _obstacle(candidate):

@@ -31,6 +31,7 @@ from offline_tools.build.sources import Job, Target, find_float, find_jobs
 from offline_tools.build.verify import Agreement, compare, run_rows
 
 _RUNTIMES: tuple[RuntimeName, ...] = ("tensorrt", "tensorrt-rtx")
+_HASH_DIGITS = 8  # of the content, in the name of a plan
 
 
 class VerificationError(RuntimeError):
@@ -172,7 +173,7 @@ def _write(job: Job, plan: Plan, folder: Path) -> Path:
     """Writes plan and manifest to a folder; returns the manifest's path."""
     digest = hashlib.sha256(plan.content).hexdigest()
     # The content's hash in the name keeps the old plan beside the new one until the manifest changes over.
-    file = f"{job.manifest_path.stem}-{digest[:8]}.plan"
+    file = f"{job.manifest_path.stem}-{digest[:_HASH_DIGITS]}.plan"
     (folder / file).write_bytes(plan.content)
     staged = folder / job.manifest_path.name
     write_manifest(staged, job.manifest(file, digest))
@@ -197,7 +198,8 @@ def _install(job: Job, staged: Path) -> None:
     target = job.manifest_path.with_name(plan.name)
     shutil.move(plan, target)
     os.replace(staged, job.manifest_path)
-    for old in job.manifest_path.parent.glob(f"{job.manifest_path.stem}-*.plan"):
+    # Digits only: the plans of TensorRT-RTX, whose names begin like TensorRT's, stay.
+    for old in job.manifest_path.parent.glob(f"{job.manifest_path.stem}-{'[0-9a-f]' * _HASH_DIGITS}.plan"):
         if old != target:
             old.unlink()
 

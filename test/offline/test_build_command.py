@@ -114,9 +114,12 @@ def test_a_plan_that_returns_the_rows_of_its_onnx_replaces_the_old_one(on_the_ca
     on_the_car.network = right
     assert build_on_the_car(tmp_path) == 0
     (first,) = tmp_path.glob("*.plan")
+    of_rtx = tmp_path / "small-640-fp16-tensorrt-rtx-0123abcd.plan"
+    of_rtx.write_bytes(b"plan of TensorRT-RTX, which another manifest names")
     assert build_on_the_car(tmp_path, "--force") == 0
-    (second,) = tmp_path.glob("*.plan")
+    (second,) = set(tmp_path.glob("*.plan")) - {of_rtx}
     assert first != second
+    assert of_rtx.exists()
     manifest = read_manifest(tmp_path / "small-640-fp16-tensorrt.json")
     assert manifest.file == second.name
     assert manifest.gpu == Gpu(NAME, "8.9")
