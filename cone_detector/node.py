@@ -34,7 +34,7 @@ from cone_detector.ros.loading import EngineLoading, Loaded, Loader
 from cone_detector.ros.malloc import keep_large_buffers
 from cone_detector.ros.parameters import NodeParameters
 from cone_detector.ros.qos import QUIET_PUBLISHER, RESULT_QOS
-from cone_detector.ros.recovery import Recovery
+from cone_detector.ros.recovery import Recovery, SessionEndedError
 from cone_detector.ros.session import Session, load_engine
 from cone_detector.ros.statistics import Statistics
 from cone_detector.settings import SettingError, Settings
@@ -169,6 +169,8 @@ class ConeDetectorNode(LifecycleNode):
         try:
             loaded = await self._loading.begin(self._parameters_table.settings)
             self._swap(session, loaded)
+        except SessionEndedError as error:
+            response.message = str(error)
         except Exception as error:  # whatever it is, who asked for the reload is told
             response.message = f"the old engine stays: {error}"
             self.get_logger().error(f"reload failed, {response.message}")
@@ -182,21 +184,31 @@ class ConeDetectorNode(LifecycleNode):
         if session is None:
             self._recovery.dismiss()
             return
+
+        async def load_for_session(settings: Settings) -> Loaded:
+            self._check_current(session)
+            return await self._loading.begin(settings)
+
         settings = self._parameters_table.settings
-        outcome = await self._recovery.run(settings, self._loading.begin, lambda loaded: self._swap(session, loaded))
-        session.recovery = outcome
-        self.get_logger().error(f"engine: {outcome}")
+        outcome = await self._recovery.run(settings, load_for_session, lambda loaded: self._swap(session, loaded))
+        if outcome:
+            session.recovery = outcome
+            self.get_logger().error(f"engine: {outcome}")
 
     def _swap(self, session: Session, loaded: Loaded) -> None:
-        """Puts a loaded engine to work. Raises SettingError where it cannot be; it is closed then."""
+        """Puts a loaded engine to work. Raises SettingError or SessionEndedError where it cannot; it is closed then."""
         try:
-            if self._session is not session:
-                raise SettingError("the node was cleaned up meanwhile")
+            self._check_current(session)
             session.swap(loaded)
-        except SettingError:
+        except (SettingError, SessionEndedError):
             loaded[0].close()
             raise
         self._log_engine(loaded)
+
+    def _check_current(self, session: Session) -> None:
+        """Raises SessionEndedError where `session` is no longer the one in use."""
+        if self._session is not session:
+            raise SessionEndedError("the node was cleaned up meanwhile")
 
     def _wake(self) -> None:
         if self.executor is not None:

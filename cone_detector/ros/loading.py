@@ -24,7 +24,7 @@ class StoppedError(Exception):
 
 
 class EngineLoading:
-    """Loads one set of engines after the other."""
+    """Loads one set of engines after the other, also where nobody waits for the one before any more."""
 
     def __init__(self, load: Loader, wake: Callable[[], None]) -> None:
         """wake: wakes the executor, which a future that another thread sets does not do."""
@@ -40,7 +40,8 @@ class EngineLoading:
     def begin(self, settings: Settings) -> Future:
         """Starts to load; the future's result is what was loaded, or it raises why that failed."""
         future = Future()
-        self._thread = Thread(target=self._run, args=(settings, future), name="engine loader", daemon=True)
+        before = self._thread
+        self._thread = Thread(target=self._run, args=(before, settings, future), name="engine loader", daemon=True)
         self._thread.start()
         return future
 
@@ -54,7 +55,10 @@ class EngineLoading:
             self._thread.join(_POLL_S)
         return future.result()
 
-    def _run(self, settings: Settings, future: Future) -> None:
+    def _run(self, before: Thread | None, settings: Settings, future: Future) -> None:
+        # Two loaders at once would compete for the GPU's memory and all cores.
+        if before is not None:
+            before.join()
         try:
             loaded = self._load(settings)
         except Exception as error:  # whatever it is, whoever waits for the engines is told

@@ -17,6 +17,10 @@ _REST_S = 10.0
 _PROVEN_S = 60.0
 
 
+class SessionEndedError(Exception):
+    """What an engine was loaded for is gone: the node was cleaned up meanwhile."""
+
+
 class Recovery:
     """One recovery at a time; `note` is for the inference thread, `run` for the executor's."""
 
@@ -39,13 +43,17 @@ class Recovery:
     ) -> str:
         """Loads another engine and puts it to use; returns what was done, in one line.
 
-        begin: starts to load what some settings ask for. use: raises where an engine cannot be put to use.
+        begin: starts to load what some settings ask for. use: raises where an engine cannot be put to use. Where one of
+        them raises SessionEndedError there is nothing left to recover, and the line is empty.
         """
         fault, failures = self._fault, []
         for wanted in self._attempts(settings):
             try:
                 loaded = await begin(wanted)
                 use(loaded)
+            except SessionEndedError:
+                self.dismiss()
+                return ""
             except Exception as error:  # whatever it is, the next attempt may do
                 failures.append(str(error))
                 continue

@@ -4,6 +4,7 @@
 import threading
 
 import pytest
+from harness import until
 
 from cone_detector.engine.contract import EngineError
 from cone_detector.ros.loading import EngineLoading, StoppedError
@@ -44,3 +45,26 @@ def test_nobody_waits_once_ros_stops():
         loading.load(Settings(), lambda: False)
     assert loading.busy
     go_on.set()
+
+
+def test_engines_nobody_waits_for_any_more_load_before_others_and_count_as_busy():
+    gates = {"old": threading.Event(), "new": threading.Event()}
+    begun = []
+
+    def load(settings):
+        begun.append(settings["engine.model"])
+        assert gates[begun[-1]].wait(WAIT_S)
+        return LOADED
+
+    loading = EngineLoading(load, lambda: None)
+    old = loading.begin(Settings({"engine.model": "old"}))
+    new = loading.begin(Settings({"engine.model": "new"}))
+    gates["new"].set()
+    assert loading.busy
+    assert not new.done()
+    assert begun == ["old"]
+    gates["old"].set()
+    until(new.done, "the second load")
+    assert old.done()
+    assert begun == ["old", "new"]
+    until(lambda: not loading.busy, "end of all loads")

@@ -9,7 +9,7 @@ from harness import NodeProcess, blank_image, values_of
 from rclpy.task import Future
 
 from cone_detector.engine.contract import EngineError
-from cone_detector.ros.recovery import Recovery
+from cone_detector.ros.recovery import Recovery, SessionEndedError
 from cone_detector.settings import Settings
 
 NODE = str(Path(__file__).with_name("failing_node.py"))
@@ -24,6 +24,7 @@ class Desk:
         self.now = 0.0
         self.loads = []
         self.used = []
+        self.ended = False
         self.recovery = Recovery(self._wake, lambda: self.now)
 
     def _wake(self):
@@ -39,12 +40,17 @@ class Desk:
             future.set_result((SimpleNamespace(device=f"device of {runtime}"), f"{runtime} engine"))
         return future
 
+    def _use(self, loaded):
+        if self.ended:
+            raise SessionEndedError
+        self.used.append(loaded)
+
     def fail(self):
         self.recovery.note(EngineError("it burns"))
 
     def run(self, **settings):
         work = self.recovery.run(
-            Settings({k.replace("__", "."): v for k, v in settings.items()}), self._begin, self.used.append
+            Settings({k.replace("__", "."): v for k, v in settings.items()}), self._begin, self._use
         )
         with pytest.raises(StopIteration) as end:
             work.send(None)
@@ -111,6 +117,17 @@ def test_without_any_engine_it_rests_before_it_tries_again():
     desk.fail()
     assert desk.woken == 1
     desk.now = 20.0
+    desk.fail()
+    assert desk.woken == 2
+
+
+def test_a_session_that_ended_meanwhile_is_not_recovered_and_the_next_one_is_at_once():
+    desk = Desk()
+    desk.fail()
+    desk.ended = True
+    assert desk.run() == ""
+    assert desk.loads == ["auto"]
+    desk.ended = False
     desk.fail()
     assert desk.woken == 2
 

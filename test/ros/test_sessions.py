@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A node that is configured anew, in this process: nothing of the session before reaches into the next."""
+
+import threading
+
+import numpy as np
+import pytest
+from doubles import TableEngine, rows_of
+from harness import blank_image, until
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import TransitionCallbackReturn
+from std_msgs.msg import Header
+
+from cone_detector.frames import Frame
+from cone_detector.node import ConeDetectorNode
+
+WAIT_S = 10
+SUCCESS = TransitionCallbackReturn.SUCCESS
+EMPTY = np.stack([rows_of(), rows_of()])
+
+
+class Bench:
+    """A node whose engines come from a list, and the executor that the test turns by hand."""
+
+    def __init__(self):
+        self.engines = []
+        self.wanted = []
+        self.may_load = threading.Event()
+        self.may_load.set()
+        self.node = ConeDetectorNode(self._load)
+        self.executor = SingleThreadedExecutor()
+        self.executor.add_node(self.node)
+        self._stamp_ns = 0
+
+    def _load(self, settings):
+        self.wanted.append(settings["engine.runtime"])
+        assert self.may_load.wait(WAIT_S)
+        return self.engines.pop(0), "because"
+
+    def configure(self, engine):
+        self.engines.append(engine)
+        return self.node.trigger_configure()
+
+    def offer_pair(self):
+        self._stamp_ns += 10**9
+        for side in (0, 1):
+            self.node._session.pipeline.offer(side, self._stamp_ns, Frame(blank_image()), Header())
+
+    def spin_until(self, found, what):
+        def turn():
+            self.executor.spin_once(timeout_sec=0.01)
+            return found()
+
+        return until(turn, what)
+
+
+@pytest.fixture
+def bench(ros):
+    bench = Bench()
+    yield bench
+    bench.may_load.set()
+    bench.node.end()
+    bench.executor.shutdown()
+    bench.node.destroy_node()
+
+
+def answering(name="table"):
+    engine = TableEngine(lambda name, canvas: EMPTY)
+    engine.device = name
+    return engine
+
+
+def failing():
+    return TableEngine(lambda name, canvas: None)
+
+
+def test_a_recovery_ends_with_the_session_that_it_was_for(bench, capfd):
+    assert bench.configure(failing()) == SUCCESS
+    bench.may_load.clear()
+    late, next_one = answering("late"), answering("next")
+    bench.engines.append(late)
+    bench.offer_pair()
+    bench.spin_until(lambda: len(bench.wanted) == 2, "a recovery that loads")
+    assert bench.node.trigger_cleanup() == SUCCESS
+
+    bench.may_load.set()
+    assert bench.configure(next_one) == SUCCESS
+    bench.spin_until(lambda: late.closed, "end of the recovery")
+    bench.spin_until(lambda: not bench.node.loading, "end of all loads")
+    for _ in range(20):
+        bench.executor.spin_once(timeout_sec=0.01)
+    assert bench.wanted == ["auto", "auto", "auto"]
+    assert bench.node._session.recovery == ""
+    assert not next_one.closed
+    assert "no engine can replace" not in capfd.readouterr().err
