@@ -8,7 +8,7 @@ complete pairs, of which the latest wins; a fault costs one frame and is reporte
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import perf_counter_ns
 from typing import Any
 
@@ -21,11 +21,15 @@ from cone_detector.pairing import Pairer, PairingCounts, Slot
 _WAIT_S = 0.2
 
 
+class ClosingError(RuntimeError):
+    """An engine that is no longer in use could not be closed; the one in use is well."""
+
+
 class Pipeline:
     """Pairs, detects and hands on.
 
     on_result: called in the inference thread with each result and its slot, whose stamps and tags are still there.
-    on_fault: called with the exception that cost a frame.
+    on_fault: called with the exception that cost a frame, and with a ClosingError, which cost none.
     """
 
     def __init__(
@@ -40,6 +44,8 @@ class Pipeline:
         self._pairer = Pairer(tolerance_ns, depth)
         self._on_result = on_result
         self._on_fault = on_fault
+        # Replaced, and closed as soon as the inference thread has let go of them.
+        self._retired: list[StereoDetector] = []
         # Taken to bring an image in and to swap engines; never while a network runs.
         self._intake = threading.Lock()
         self._stop = threading.Event()
@@ -61,7 +67,7 @@ class Pipeline:
         self._stop.set()
         if self._thread.ident is not None:
             self._thread.join()
-        self._detector.close()
+        self._close([*self._retired, self._detector])
 
     def offer(self, side: int, stamp_ns: int, frame: Frame, tag: Any = None, decode_ms: float = 0.0) -> None:
         """Brings in one image. side: 0 left, 1 right. The frame's memory must stay until its result is out."""
@@ -73,14 +79,18 @@ class Pipeline:
         with self._intake:
             old = self._pairer
             detector.tracker = self._detector.tracker
+            self._retired.append(self._detector)
             self._detector, self._pairer = detector, Pairer(old.tolerance_ns, old.depth)
             self._pairer.counts = old.counts
+            slots = old.retire()
             waiting = [
                 (slot.stamp_ns[side], slot.arrival_ns[side], side, slot.payload[side])
-                for slot in old.retire()
+                for slot in slots
                 for side in (0, 1)
                 if slot.filled[side]
             ]
+            # What moves over is counted anew.
+            self.counts.paired -= sum(slot.complete for slot in slots)
             for stamp_ns, arrival_ns, side, (image, _, decode_ms) in sorted(waiting, key=lambda item: item[:3]):
                 self.counts.received[side] -= 1
                 self._write(side, stamp_ns, arrival_ns, image.frame, image.tag, decode_ms)
@@ -100,9 +110,10 @@ class Pipeline:
         detector, pairer = self._detector, self._pairer
         while not self._stop.is_set():
             if detector is not self._detector:
-                detector.close()
                 with self._intake:
                     detector, pairer = self._detector, self._pairer
+                    retired, self._retired = self._retired, []
+                self._close(retired)
             slot = pairer.take(_WAIT_S)
             if slot is None:
                 continue
@@ -112,6 +123,13 @@ class Pipeline:
                 self._on_fault(error)
             finally:
                 pairer.release(slot)
+
+    def _close(self, detectors: Iterable[StereoDetector]) -> None:
+        for detector in detectors:
+            try:
+                detector.close()
+            except Exception as error:  # its memory is lost, the next frame is not
+                self._on_fault(ClosingError(f"an engine could not be closed: {type(error).__name__}: {error}"))
 
     @staticmethod
     def _process(detector: StereoDetector, slot: Slot) -> StereoResult:

@@ -11,8 +11,9 @@ from doubles import TableEngine, rows_of
 
 from cone_detector.detections import Cones
 from cone_detector.detector import StereoDetector
+from cone_detector.engine.contract import EngineError
 from cone_detector.frames import Frame
-from cone_detector.pipeline import Pipeline
+from cone_detector.pipeline import ClosingError, Pipeline
 from cone_detector.settings import Settings
 
 BLACK = Frame(np.zeros((720, 1280, 3), np.uint8))
@@ -44,6 +45,18 @@ class Log:
         with self._changed:
             done = self._changed.wait_for(lambda: len(self.stamps) >= results and len(self.faults) >= faults, WAIT_S)
         assert done, f"{self.stamps} results, {self.faults} faults after {WAIT_S} s"
+
+
+class Held:
+    """An engine's answer that a test holds back, until it says `go_on`."""
+
+    def __init__(self) -> None:
+        self.started, self.go_on = threading.Event(), threading.Event()
+
+    def __call__(self, name, canvas):
+        self.started.set()
+        assert self.go_on.wait(WAIT_S)
+        return ROWS
 
 
 def detector(answer=lambda name, canvas: ROWS) -> StereoDetector:
@@ -85,19 +98,13 @@ def test_a_fault_costs_one_frame_and_the_next_is_answered():
 
 
 def test_while_a_frame_is_in_work_the_latest_pair_wins():
-    started, go_on = threading.Event(), threading.Event()
-
-    def slow(name, canvas):
-        started.set()
-        assert go_on.wait(WAIT_S)
-        return ROWS
-
+    slow = Held()
     with running(detector(slow)) as (pipeline, log):
         offer_pair(pipeline, 1)
-        assert started.wait(WAIT_S)
+        assert slow.started.wait(WAIT_S)
         for stamp in (2, 3, 4):
             offer_pair(pipeline, stamp)
-        go_on.set()
+        slow.go_on.set()
         log.wait(results=2)
     assert log.stamps == [(1, 1), (4, 4)]
     assert pipeline.counts.dropped == 2
@@ -117,24 +124,77 @@ def test_an_image_waiting_for_its_partner_survives_a_change_of_engines():
 
 
 def test_the_frame_in_work_ends_with_the_engine_it_began_with():
-    started, go_on = threading.Event(), threading.Event()
-
-    def slow(name, canvas):
-        started.set()
-        assert go_on.wait(WAIT_S)
-        return ROWS
-
+    slow = Held()
     old, new = detector(slow), detector()
     with running(old) as (pipeline, log):
         offer_pair(pipeline, 1)
-        assert started.wait(WAIT_S)
+        assert slow.started.wait(WAIT_S)
         offer_pair(pipeline, 2)
         pipeline.swap(new)
         assert not old.engine.closed
-        go_on.set()
+        slow.go_on.set()
         log.wait(results=2)
     assert log.stamps == [(1, 1), (2, 2)]
     assert (old.engine.passes, new.engine.passes) == (["640"], ["640"])
+
+
+def test_every_engine_that_was_replaced_amid_one_frame_is_closed_after_it():
+    slow = Held()
+    old, middle, new = detector(slow), detector(), detector()
+    with running(old) as (pipeline, log):
+        offer_pair(pipeline, 1)
+        assert slow.started.wait(WAIT_S)
+        pipeline.swap(middle)
+        pipeline.swap(new)
+        slow.go_on.set()
+        offer_pair(pipeline, 2)
+        log.wait(results=2)
+        assert (old.engine.closed, middle.engine.closed, new.engine.closed) == (True, True, False)
+
+
+def test_stop_amid_a_frame_closes_the_engine_that_was_replaced_too():
+    slow = Held()
+    old, new = detector(slow), detector()
+    with running(old) as (pipeline, _):
+        offer_pair(pipeline, 1)
+        assert slow.started.wait(WAIT_S)
+        pipeline.swap(new)
+        stopping = threading.Thread(target=pipeline.stop)
+        stopping.start()
+        assert pipeline._stop.wait(WAIT_S)
+        slow.go_on.set()
+        stopping.join(WAIT_S)
+    assert (old.engine.closed, new.engine.closed) == (True, True)
+
+
+def test_an_engine_that_cannot_be_closed_is_reported_and_work_goes_on():
+    old, new = detector(), detector()
+
+    def broken():
+        raise EngineError("cudaFree: cudaErrorIllegalAddress")
+
+    old.engine.close = broken
+    with running(old) as (pipeline, log):
+        pipeline.swap(new)
+        log.wait(faults=1)
+        offer_pair(pipeline, 1)
+        log.wait(results=1)
+    (fault,) = log.faults
+    assert isinstance(fault, ClosingError), "it is no fault of the engine in use, which is not to be replaced for it"
+    assert "cudaErrorIllegalAddress" in str(fault)
+
+
+def test_a_pair_that_waits_through_a_change_of_engines_is_counted_once():
+    slow = Held()
+    with running(detector(slow)) as (pipeline, log):
+        offer_pair(pipeline, 1)
+        assert slow.started.wait(WAIT_S)
+        offer_pair(pipeline, 2)
+        pipeline.swap(detector())
+        slow.go_on.set()
+        log.wait(results=2)
+    counts = pipeline.counts
+    assert (counts.received, counts.paired, counts.taken) == ([2, 2], 2, 2)
 
 
 def test_an_image_that_cannot_be_written_is_told_to_who_brought_it():

@@ -12,7 +12,7 @@ from cone_detector.engine.contract import Engine, EngineError
 from cone_detector.engine.select import choose_for, load
 from cone_detector.pairing import Slot, slots_needed
 from cone_detector.paths import shared
-from cone_detector.pipeline import Pipeline
+from cone_detector.pipeline import ClosingError, Pipeline
 from cone_detector.ros.calibration import CalibrationWatch
 from cone_detector.ros.inputs import Inputs
 from cone_detector.ros.loading import Loaded
@@ -135,7 +135,8 @@ class Session:
 
     def _on_failure(self, error: Exception) -> None:
         if self._node.context.ok():
-            self._on_fault("frame", f"{type(error).__name__}: {error}")
+            kind = "closing" if isinstance(error, ClosingError) else "frame"
+            self._on_fault(kind, f"{type(error).__name__}: {error}")
             if isinstance(error, EngineError):
                 self._on_engine_fault(error)
 
