@@ -92,7 +92,7 @@ class ConeDetectorNode(LifecycleNode):
         return super().on_activate(state) if self._attempt(self._current().open) else _FAILURE
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._current().close()
+        self._tidy(self._current().close)
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -103,11 +103,23 @@ class ConeDetectorNode(LifecycleNode):
         self.end()
         return super().on_shutdown(state)
 
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        # The state after this one is unconfigured: nothing that was configured may be left.
+        self.end()
+        return super().on_error(state)
+
     def end(self) -> None:
         """Frees the engine and all that was configured."""
         session, self._session = self._session, None
         if session is not None:
-            session.end()
+            self._tidy(session.end)
+
+    def _tidy(self, step: Callable[[], None]) -> None:
+        """What cannot be taken back is reported, and holds up nothing: rclpy would drop what a transition raises."""
+        try:
+            step()
+        except Exception as error:
+            self.get_logger().error(f"clean-up: {type(error).__name__}: {error}")
 
     def _attempt(self, step: Callable[[], None]) -> bool:
         """Whether `step` succeeded. Where not, why is logged and kept: rclpy drops what a transition raises."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from rclpy.lifecycle import LifecycleNode
 
@@ -87,16 +88,17 @@ class Session:
             raise
 
     def close(self) -> None:
-        """Takes the subscriptions back."""
-        self.inputs.close()
-        self.calibration.close()
-        self.placement.close()
+        """Takes the subscriptions back: all, also where one of them cannot be and this raises why."""
+        with ExitStack() as steps:
+            for part in (self.placement, self.calibration, self.inputs):
+                steps.callback(part.close)
 
     def end(self) -> None:
-        """Stops the pipeline after the frame in work, and frees the engine."""
-        self.close()
-        self.pipeline.stop()
-        self.outputs.destroy()
+        """Stops the pipeline after the frame in work, and frees the engine. Each step runs, whatever one raises."""
+        with ExitStack() as steps:
+            steps.callback(self.outputs.destroy)
+            steps.callback(self.pipeline.stop)
+            steps.callback(self.close)
 
     def swap(self, loaded: Loaded) -> None:
         """Goes on with another engine; no image is lost. Raises SettingError, and goes on with the old one."""
@@ -144,5 +146,5 @@ class Session:
         self._on_fault(f"image {side}", message)
 
     def _on_fault(self, kind: str, message: str) -> None:
-        self._statistics.add_fault(kind, message)
-        self._node.get_logger().error(f"{kind}: {message}", throttle_duration_sec=5.0)
+        if self._statistics.add_fault(kind, message):
+            self._node.get_logger().error(f"{kind}: {message}")

@@ -60,6 +60,7 @@ def test_engines_nobody_waits_for_any_more_load_before_others_and_count_as_busy(
     old = loading.begin(Settings({"engine.model": "old"}))
     new = loading.begin(Settings({"engine.model": "new"}))
     gates["new"].set()
+    until(lambda: begun, "a load that has begun")
     assert loading.busy
     assert not new.done()
     assert begun == ["old"]

@@ -93,3 +93,43 @@ def test_a_recovery_ends_with_the_session_that_it_was_for(bench, capfd):
     assert bench.node._session.recovery == ""
     assert not next_one.closed
     assert "no engine can replace" not in capfd.readouterr().err
+
+
+PARTS = {"inputs": "close", "calibration": "close", "placement": "close", "pipeline": "stop"}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_that_cannot_be_ended_leaves_nothing_of_the_others(bench, capfd, monkeypatch, part):
+    before = len(list(bench.node.publishers)), len(list(bench.node.subscriptions))
+    engine = answering()
+    assert bench.configure(engine) == SUCCESS
+    assert bench.node.trigger_activate() == SUCCESS
+    real = getattr(getattr(bench.node._session, part), PARTS[part])
+
+    def end_and_complain():
+        real()
+        raise RuntimeError("the driver is gone")
+
+    monkeypatch.setattr(getattr(bench.node._session, part), PARTS[part], end_and_complain)
+    assert bench.node.trigger_deactivate() == SUCCESS
+    assert bench.node.trigger_cleanup() == SUCCESS
+    assert engine.closed
+    assert not bench.node._managed_entities
+    assert (len(list(bench.node.publishers)), len(list(bench.node.subscriptions))) == before
+    assert "RuntimeError: the driver is gone" in capfd.readouterr().err
+    assert bench.configure(answering()) == SUCCESS
+
+
+def test_a_transition_that_fails_half_way_ends_the_session(bench, monkeypatch):
+    engine = answering()
+    assert bench.configure(engine) == SUCCESS
+    assert bench.node.trigger_activate() == SUCCESS
+
+    def refuse(state):
+        raise RuntimeError("no publisher")
+
+    monkeypatch.setattr(next(iter(bench.node._managed_entities)), "on_deactivate", refuse)
+    assert bench.node.trigger_deactivate() == TransitionCallbackReturn.ERROR
+    assert engine.closed
+    assert not bench.node._managed_entities
+    assert bench.configure(answering()) == SUCCESS
