@@ -167,6 +167,8 @@ def _build(job: Job, api: trt_api.Api, options: Options, foreign: bool, console:
             if shortfall := agreement.shortfall(job.precision):
                 raise VerificationError(shortfall)
         _install(job, staged)
+    if job.precision == "int8":
+        console.print(f"{job.title}: its mAP is unknown: `cone-tools evaluate {job.manifest_path} --data DATA --note`")
 
 
 def _write(job: Job, plan: Plan, folder: Path) -> Path:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cone_detector.engine.manifest import (
+    Evaluation,
     Gpu,
     Manifest,
     ManifestError,
@@ -43,7 +44,7 @@ class Job:
         return f"{self.source.model} {self.source.name} {self.precision}"
 
     def manifest(self, plan_file: str, plan_sha256: str) -> Manifest:
-        """The plan's manifest. It carries the evaluation of the ONNX, whose rows the plan reproduces."""
+        """The plan's manifest."""
         return replace(
             self.source,
             file=plan_file,
@@ -53,6 +54,7 @@ class Job:
             qdq=False,
             runtime=self.target.runtime,
             gpu=self.target.gpu,
+            evaluation=self._evaluation(),
         )
 
     def stale(self) -> list[str]:
@@ -81,10 +83,14 @@ class Job:
         return reasons
 
     def note_evaluation(self) -> None:
-        """Gives a plan that fits the evaluation of its ONNX, if it has none: that one may be younger than the plan."""
+        """Gives a float plan that fits the evaluation of its ONNX, if it has none: that may be the younger one."""
         found = read_manifest(self.manifest_path)
-        if found.evaluation is None and self.source.evaluation is not None:
-            write_manifest(self.manifest_path, replace(found, evaluation=self.source.evaluation))
+        if found.evaluation is None and (evaluation := self._evaluation()):
+            write_manifest(self.manifest_path, replace(found, evaluation=evaluation))
+
+    def _evaluation(self) -> Evaluation | None:
+        """That of the ONNX, whose rows a float plan reproduces; INT8's differ, so that it must pass one of its own."""
+        return None if self.precision == "int8" else self.source.evaluation
 
     def _gpus(self, found: Gpu | None) -> tuple[str, str]:
         return _describe(found, self.target.portable), _describe(self.target.gpu, self.target.portable)

@@ -73,6 +73,18 @@ def test_an_evaluation_that_came_later_is_noted_without_a_build(tmp_path: Path) 
     assert read_manifest(later.manifest_path).evaluation == own
 
 
+def test_an_int8_plan_has_no_evaluation_but_its_own(tmp_path: Path) -> None:
+    source = save(tmp_path, quantized=True)
+    evaluation = Evaluation("val", 0.7, 0.4, "0" * 64)
+    write_manifest(source, replace(read_manifest(source), evaluation=evaluation))
+    one = job(tmp_path)
+    assert installed(one).evaluation is None
+    one.note_evaluation()
+    assert read_manifest(one.manifest_path).evaluation is None
+    write_manifest(one.manifest_path, replace(read_manifest(one.manifest_path), evaluation=evaluation))
+    assert one.stale() == []
+
+
 def test_a_portable_plan_outlives_driver_and_card(tmp_path: Path) -> None:
     save(tmp_path)
     runtime = Runtime("tensorrt-rtx", "1.7.1.116")
