@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from time import monotonic
 
 import numpy as np
 
@@ -15,20 +16,25 @@ from cone_detector.latency import Window
 
 # A camera that sends nothing for so many periods has paused.
 _PAUSE_PERIODS = 20
+# A fault that comes with every frame is logged as often as somebody can read it.
+_LOG_PERIOD_S = 5.0
 
 
 @dataclass
 class Fault:
-    """Faults of one kind: how many so far, and the last one in words."""
+    """Faults of one kind: how many so far, the last one in words, and when one was last due for the log, in seconds."""
 
     count: int
     last: str
+    logged_s: float
 
 
 class Statistics:
     """Totals since the node was created. Written by callbacks and by the inference thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        """clock: seconds, steady: a simulated clock that stands still must not silence the log."""
+        self._clock = clock
         self.frames = 0
         self.escalated = 0
         self.passes: Counter[str] = Counter()
@@ -44,11 +50,17 @@ class Statistics:
             self.passes.update(step.name for step in result.steps)
             self.latency.add({**result.ms, "age": age_ms})
 
-    def add_fault(self, kind: str, message: str) -> None:
+    def add_fault(self, kind: str, message: str) -> bool:
+        """Counts a fault. True where it is due for the log: no other of its kind was for a few seconds."""
+        now = self._clock()
         with self._lock:
-            fault = self.faults.setdefault(kind, Fault(0, ""))
+            fault = self.faults.setdefault(kind, Fault(0, "", float("-inf")))
             fault.count += 1
             fault.last = message
+            due = now - fault.logged_s >= _LOG_PERIOD_S
+            if due:
+                fault.logged_s = now
+            return due
 
     def percentiles(self, *which: float) -> dict[str, tuple[float, ...]]:
         """Of stage times and age over the last frames, in milliseconds."""

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loss between camera and node is told from stamps alone, and only where they can tell it."""
+"""Faults and losses are counted; loss between camera and node is told from stamps alone, where they can tell it."""
 
 import numpy as np
 import pytest
 
-from cone_detector.ros.statistics import StreamWatch, lost_share
+from cone_detector.ros.statistics import Statistics, StreamWatch, lost_share
 
 PERIOD = 16_666_667
 
@@ -45,3 +45,13 @@ def test_a_stream_begins_anew_when_stamps_jump_back():
         watch.note(stamp, 10)
     assert watch.lost_share() == 0.0
     assert (watch.total, watch.bytes) == (110, 10)
+
+
+def test_each_kind_of_fault_is_due_for_the_log_once_in_five_seconds():
+    now = 100.0
+    statistics = Statistics(lambda: now)
+    due = []
+    for now, kind in ((100.0, "image left"), (100.1, "frame"), (104.9, "image left"), (105.0, "image left")):
+        due.append(statistics.add_fault(kind, f"at {now}"))
+    assert due == [True, True, False, True]
+    assert (statistics.faults["image left"].count, statistics.faults["image left"].last) == (3, "at 105.0")
