@@ -40,6 +40,21 @@ class Slot:
 
 
 @dataclass
+class NearestMiss:
+    """The smallest difference of two stamps that was too large for a pair; ns: None where there was none."""
+
+    ns: int | None = None
+
+    def note(self, difference_ns: int) -> None:
+        self.ns = difference_ns if self.ns is None else min(self.ns, difference_ns)
+
+    def take(self) -> int | None:
+        """The nearest one since the last call."""
+        ns, self.ns = self.ns, None
+        return ns
+
+
+@dataclass
 class PairingCounts:
     """Totals since the start, and the last skews, for diagnostics."""
 
@@ -51,7 +66,7 @@ class PairingCounts:
     resets: int = 0
     skew_ns: int = 0
     max_skew_ns: int = 0
-    nearest_miss_ns: int | None = None
+    nearest_miss: NearestMiss = field(default_factory=NearestMiss)
 
 
 class Pairer:
@@ -148,8 +163,7 @@ class Pairer:
         slot = min(waiting, key=lambda s: abs(s.stamp_ns[other] - stamp_ns))
         difference = abs(slot.stamp_ns[other] - stamp_ns)
         if difference > self.tolerance_ns:
-            nearest = self.counts.nearest_miss_ns
-            self.counts.nearest_miss_ns = difference if nearest is None else min(nearest, difference)
+            self.counts.nearest_miss.note(difference)
             return None
         self._halves.remove(slot)
         return slot

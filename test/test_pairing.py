@@ -77,7 +77,7 @@ def test_a_pair_in_work_is_never_overwritten():
 def test_the_nearest_miss_tells_how_far_off_the_tolerance_is():
     pairer = Pairer(tolerance_ns=5 * MS)
     feed(pairer, (L, 0), (R, 8), (L, 33), (R, 40))
-    assert pairer.counts.nearest_miss_ns == 7 * MS
+    assert pairer.counts.nearest_miss.ns == 7 * MS
     assert drain(pairer) == []
 
 

@@ -130,7 +130,7 @@ class StereoBag:
                     yield BagPair(*slot.payload)
                     pairer.release(slot)
         if not pairer.counts.paired:
-            nearest = pairer.counts.nearest_miss_ns
+            nearest = pairer.counts.nearest_miss.ns
             raise BagError(
                 f"{self.path}: no left and right image have stamps within {tolerance_ns / 1e6:g} ms of each other"
                 + (f" (nearest: {nearest / 1e6:.1f} ms)" if nearest is not None else "")

@@ -8,7 +8,7 @@ import pytest
 from doubles import TableEngine
 from harness import values_of
 
-from cone_detector.pairing import PairingCounts
+from cone_detector.pairing import NearestMiss, PairingCounts
 from cone_detector.ros.diagnostics import ERROR, OK, WARN, Reporter, Snapshot
 from cone_detector.ros.statistics import Statistics, StreamWatch
 
@@ -58,6 +58,7 @@ def test_rates_are_of_the_last_second_and_survive_a_clean_up():
 LEVELS = {
     "well": ({}, "input", OK, "both cameras in step"),
     "not active": ({"state": "inactive"}, "node", WARN, "inactive: configure and activate it"),
+    "the end": ({"state": "finalized"}, "node", WARN, "finalized: restart the node"),
     "disabled": ({"enabled": False}, "node", WARN, "disabled by service"),
     "a fault at start": ({"startup_fault": "no engine"}, "node", ERROR, "no engine"),
     "a publisher that does not fit": ({"misfits": ["/l: QoS"], "missing": ["/r"]}, "input", ERROR, "/l: QoS"),
@@ -69,7 +70,7 @@ LEVELS = {
         "no image on r",
     ),
     "skew": (
-        {"counts": PairingCounts(unpaired=[30, 30], nearest_miss_ns=8_000_000)},
+        {"counts": PairingCounts(unpaired=[30, 30], nearest_miss=NearestMiss(8_000_000))},
         "input",
         ERROR,
         "no pairs: the nearest stamps differ by 8.0 ms, sync.tolerance_ms is 5",
@@ -90,10 +91,71 @@ def test_each_state_has_its_level_and_says_what_to_do(case):
     assert (status.level, status.message[: len(text)]) == (level, text)
 
 
+def test_the_nearest_stamps_are_those_of_the_last_second():
+    counts, miss = PairingCounts(unpaired=[30, 30]), NearestMiss(6_000_000)
+    before = snapshot(counts=replace(counts, nearest_miss=miss))
+    reporter = Reporter(0.0)
+    reporter.report(before, 1.0)
+    miss.note(300_000_000)
+    after = replace(before, counts=replace(counts, unpaired=[60, 60], nearest_miss=miss), streams={"l": stream(120)})
+    (status,) = [s for s in reporter.report(after, 2.0) if s.name.endswith("input")]
+    assert status.message.startswith("no pairs: the nearest stamps differ by 300.0 ms")
+
+
+def statistics_of(frames=0, **faults):
+    made = Statistics()
+    made.frames = frames
+    for kind, count in faults.items():
+        for _ in range(count):
+            made.add_fault(kind, "what went wrong")
+    return made
+
+
+STALLS = {
+    "frames finish": ([(60, 60, 0), (120, 110, 0), (180, 170, 0)], OK),
+    "none does, as when the inference thread hangs": ([(60, 60, 0), (120, 60, 0), (180, 60, 0)], ERROR),
+    "none ever did": ([(60, 0, 0), (120, 0, 0)], ERROR),
+    "all fail, which says more": ([(60, 0, 60), (120, 0, 120), (180, 0, 180)], ERROR),
+    "no pair comes, which input says": ([(60, 60, 0), (60, 60, 0), (60, 60, 0)], OK),
+    "a pair came just before the report": ([(60, 60, 0), (60, 60, 0), (61, 60, 0)], OK),
+}
+
+
+@pytest.mark.parametrize("case", STALLS)
+def test_pairs_that_come_in_while_no_frame_finishes_are_an_error(case):
+    seconds, level = STALLS[case]
+    status = report(
+        *(
+            snapshot(counts=PairingCounts(paired=paired), statistics=statistics_of(frames, frame=failed))
+            for paired, frames, failed in seconds
+        )
+    )["inference"]
+    failed = seconds[-1][2]
+    assert status.level == level
+    assert status.message.startswith("no frame finished in 2 s") == (level == ERROR and not failed)
+
+
 @pytest.mark.parametrize(
-    ("kind", "part"), [("image left", "input"), ("frame", "inference"), ("annotation", "inference")]
+    ("faults", "level", "text"),
+    [
+        ({"frame": 2}, ERROR, "2 frames failed: what went wrong"),
+        ({"annotation": 1}, WARN, "annotation: what went wrong"),
+        ({"closing": 1}, WARN, "closing: what went wrong"),
+        ({"frame": 2, "annotation": 3}, ERROR, "2 frames failed: what went wrong"),
+    ],
 )
-def test_a_fault_is_an_error_in_the_second_in_which_it_came(kind, part):
+def test_only_a_fault_of_a_frame_is_a_failed_frame(faults, level, text):
+    status = report(snapshot(statistics=statistics_of(60, **faults)))["inference"]
+    assert (status.level, status.message) == (level, text)
+    for kind, count in faults.items():
+        assert values_of(status)[f"faults {kind}"] == str(count)
+
+
+@pytest.mark.parametrize(
+    ("kind", "part", "level"),
+    [("image left", "input", ERROR), ("frame", "inference", ERROR), ("annotation", "inference", WARN)],
+)
+def test_a_fault_is_news_in_the_second_in_which_it_came(kind, part, level):
     statistics = Statistics()
     statistics.add_fault(kind, "what went wrong")
     reporter = Reporter(0.0)
@@ -103,7 +165,7 @@ def test_a_fault_is_an_error_in_the_second_in_which_it_came(kind, part):
         (status,) = [s for s in reporter.report(now, second) if s.name.endswith(part)]
         levels.append(status.level)
         assert values_of(status)[f"last fault {kind}"] == "what went wrong"
-    assert levels == [ERROR, OK]
+    assert levels == [level, OK]
 
 
 @pytest.mark.parametrize(
