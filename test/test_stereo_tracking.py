@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tracks of a car that drives and turns: ids stay, gaps are bridged, the class is what most frames say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from stereo_scene import ZED_2I, boxes_at
 
 from cone_detector.detections import Cones
 from cone_detector.settings import Settings
+from cone_detector.stereo.matching import edge_sigma
 from cone_detector.stereo.tracking import ConeTracker
+from cone_detector.stereo.triangulation import triangulate
 
 RATE_HZ = 15.0
 BLUE, YELLOW = 0, 4
@@ -31,7 +36,19 @@ def located(position, seed=0, noise=0.3, label=BLUE, score=0.9):
     )
 
 
-def drive(frames, speed=10.0, turn_rate=0.4):
+def triangulated(position, seed=0):
+    """Cones that err by what triangulation says of refined ones, 0.1 px of disparity and boxes off by 1 px."""
+    cones = located(position, noise=0.0)
+    left, right = (boxes - 0.5 for boxes in boxes_at(position))
+    edges = edge_sigma(left[:, 3] - left[:, 1], 1.0)
+    sigma = np.full(len(position), 0.1)
+    _, covariance = triangulate(left, right, cones.label, cones.disparity, sigma, ZED_2I, edges)
+    error = np.random.default_rng(seed).normal(size=position.shape)
+    erring = position + np.einsum("nij,nj->ni", np.linalg.cholesky(covariance), error)
+    return replace(cones, position=erring, covariance=covariance)
+
+
+def drive(frames, speed=10.0, turn_rate=0.4, rate_hz=RATE_HZ):
     """Positions of a lane's cones in the left optical frame, by frame, with each cone's number: only those in view."""
     lane = np.array([[side, 1.0, z] for z in np.arange(2.0, 60.0, 4.0) for side in (-1.6, 1.6)])
     at, heading = np.zeros(2), 0.0
@@ -40,9 +57,9 @@ def drive(frames, speed=10.0, turn_rate=0.4):
         seen = lane - [at[0], 0, at[1]]
         view = seen @ np.array([[cosine, 0, -sine], [0, 1, 0], [sine, 0, cosine]]).T
         inside = (view[:, 2] > 1.5) & (view[:, 2] < 20) & (np.abs(view[:, 0]) < 0.9 * view[:, 2])
-        yield number / RATE_HZ, view[inside], np.nonzero(inside)[0]
-        at = at + speed / RATE_HZ * np.array([sine, cosine])
-        heading += turn_rate * np.sin(number / 6) / RATE_HZ
+        yield number / rate_hz, view[inside], np.nonzero(inside)[0]
+        at = at + speed / rate_hz * np.array([sine, cosine])
+        heading += turn_rate * np.sin(number / 6) / rate_hz
 
 
 def tracker(**changes):
@@ -65,6 +82,53 @@ def test_ids_stay_while_the_car_drives_and_turns(turn_rate):
     cones_seen = {numbers[0] for numbers in owner.values()}
     assert len(owner) <= 1.1 * len(cones_seen) + returns, "cones got a second id"
     assert len(cones_seen) > 12
+
+
+@pytest.mark.parametrize("rate_hz", [30.0, 60.0])
+def test_a_straight_drive_shows_each_cone_once_under_one_id(rate_hz):
+    """The turn is estimated anew from each frame's cones, and its error moves far ones by more than their own sigma."""
+    tracked, places, shown, owner = tracker(), 0, 0, {}
+    for seed, (stamp, view, numbers) in enumerate(drive(int(4 * rate_hz), turn_rate=0.0, rate_hz=rate_hz)):
+        tracks = tracked.update(triangulated(view, seed), stamp)
+        distance = np.linalg.norm(tracks.cones.position[:, None] - view, axis=2)
+        close = distance.min(axis=1) < 1.5
+        places += len(np.unique(distance[close].argmin(axis=1)))
+        shown += close.sum()
+        seen = tracks.missed == 0
+        for identity, index in zip(tracks.id[seen], tracks.cones.left[seen], strict=True):
+            owner.setdefault(int(numbers[index]), set()).add(int(identity))
+    assert shown <= 1.05 * places, "cones are shown twice"
+    assert sum(map(len, owner.values())) <= 1.1 * len(owner), "cones got a second id"
+
+
+@pytest.mark.parametrize(
+    ("late", "shown"),
+    [
+        (0.001, 20),
+        (0.004, 20),
+        (0.009, 20),
+        (0.001, 2),  # too few to tell a motion anew
+    ],
+)
+def test_one_wrong_stamp_spoils_no_more_than_the_next_frames(late, shown):
+    """Over a millisecond the noise of the places looks like 100 m/s, and a prediction by that finds nothing again."""
+    tracked, shares = tracker(), []
+    for seed, (stamp, view, _) in enumerate(drive(60, turn_rate=0.0, rate_hz=30.0)):
+        if seed > 20:
+            view = view[:shown]
+        tracks = tracked.update(triangulated(view, seed), stamp - (1 / 30 - late) * (seed == 20))
+        shares.append((tracks.missed == 0).sum() / len(view))
+    assert np.mean(shares[26:]) > 0.85
+
+
+def test_a_car_that_stands_after_it_lost_sight_of_all_cones_finds_the_next_ones():
+    tracked = tracker(bridge_frames=0, confirm_frames=2)
+    for seed, (stamp, view, _) in enumerate(drive(12, speed=20.0, turn_rate=0.0)):
+        tracked.update(triangulated(view, seed), stamp)
+    tracked.update(Cones.empty(), 12 / RATE_HZ)
+    _, standing, _ = next(drive(1))
+    assert len(tracked.update(triangulated(standing, 20), 13 / RATE_HZ).id) == 0
+    assert len(tracked.update(triangulated(standing, 21), 14 / RATE_HZ).id) == len(standing)
 
 
 def test_filtered_places_are_better_than_located_ones():

@@ -22,8 +22,13 @@ from cone_detector.settings import Settings
 _GATE = 13.8
 # What the prediction errs in a second, beside the cone's own covariance: bumps and changes of speed, in metres.
 _DRIFT_M_PER_S = 2.0
+# What the turn errs: by its change in a second, and by the noise of the few cones that told it, in radians.
+_TURN_DRIFT_RAD_PER_S = 0.3
+_TURN_SIGMA_RAD = 0.01
 # Before the car's motion is known a cone may have moved by this speed.
 _UNKNOWN_SPEED_M_S = 20.0
+# No car of the series is this fast: such a motion comes of wrong pairs, or of stamps that lie too close together.
+_HIGHEST_SPEED_M_S = 60.0
 # So few cones do not tell a motion: one wrong pair would.
 _LEAST_PAIRS = 3
 # A gap or a jump back in the stamps beyond this starts all over.
@@ -98,15 +103,21 @@ class ConeTracker:
     def _found_again(self, cones: Cones, elapsed: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Moves the tracks to the new frame; indices of tracks and of cones that are one."""
         before = self._cones
-        if self._motion is None:
-            predicted = _predicted(before, _Motion(0.0, np.zeros(2)), elapsed, _UNKNOWN_SPEED_M_S)
-        else:
-            predicted = _predicted(before, self._motion, elapsed, _DRIFT_M_PER_S)
-        old, new = _associated(predicted, cones)
-        if len(old) >= _LEAST_PAIRS:
-            self._motion = _motion_between(before.position[old], cones.position[new], elapsed)
+        if self._motion is not None:
             predicted = _predicted(before, self._motion, elapsed, _DRIFT_M_PER_S)
             old, new = _associated(predicted, cones)
+            # A motion that finds so few of many was wrong, and would stay so: nothing else tells a new one.
+            if len(old) < _LEAST_PAIRS <= min(len(before), len(cones)):
+                self._motion = None
+        if self._motion is None:
+            predicted = _predicted(before, _Motion(0.0, np.zeros(2)), elapsed, _UNKNOWN_SPEED_M_S)
+            old, new = _associated(predicted, cones)
+        if len(old) >= _LEAST_PAIRS:
+            motion = _motion_between(before.position[old], cones.position[new], elapsed)
+            if np.hypot(*motion.move) <= _HIGHEST_SPEED_M_S:
+                self._motion = motion
+                predicted = _predicted(before, motion, elapsed, _DRIFT_M_PER_S)
+                old, new = _associated(predicted, cones)
         self._cones = predicted
         return old, new
 
@@ -150,9 +161,12 @@ class ConeTracker:
 
 def _predicted(cones: Cones, motion: _Motion, elapsed: float, drift_m_per_s: float) -> Cones:
     turn, drift = _rotation(motion.turn * elapsed), drift_m_per_s * elapsed
-    covariance = turn @ cones.covariance @ turn.T + np.diag([drift, 0.1 * drift, drift]) ** 2
-    absent = np.full(len(cones), -1, np.int64)
     position = motion.carried(cones.position, elapsed)
+    covariance = turn @ cones.covariance @ turn.T + np.diag([drift, 0.1 * drift, drift]) ** 2
+    # A wrong turn moves a cone across its ray by its range.
+    lever = np.hypot(_TURN_DRIFT_RAD_PER_S * elapsed, _TURN_SIGMA_RAD) * position[:, ::-2] * [1, -1]
+    covariance[:, ::2, ::2] += lever[:, :, None] * lever[:, None]
+    absent = np.full(len(cones), -1, np.int64)
     return replace(cones, position=position, covariance=covariance, left=absent, right=absent.copy())
 
 
