@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ class MeasuredNode(ConeDetectorNode):
     def end(self) -> None:
         """Notes the pairing's counts before they go."""
         if self._session is not None:
-            self.pairing = dict(vars(self._session.pipeline.counts))
+            self.pairing = asdict(self._session.pipeline.counts)
         super().end()
 
     def figures(self) -> dict[str, Any]:
