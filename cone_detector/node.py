@@ -27,6 +27,7 @@ from cone_detector.adaptive import make_policy
 from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import ManifestError
 from cone_detector.paths import shared
+from cone_detector.pipeline import Pipeline
 from cone_detector.ros.announcer import Announcer
 from cone_detector.ros.diagnostics import Reporter, Snapshot
 from cone_detector.ros.garbage import settle_garbage
@@ -51,6 +52,7 @@ class ConeDetectorNode(LifecycleNode):
         super().__init__("cone_detector", automatically_declare_parameters_from_overrides=True)
         self._loading = EngineLoading(load, self._wake)
         self._session: Session | None = None
+        self._hung: list[Pipeline] = []
         self._parameters_table = NodeParameters(
             self, lambda: self._session is not None, self._check_settings, self._on_settings
         )
@@ -77,9 +79,9 @@ class ConeDetectorNode(LifecycleNode):
         return self._parameters_table.settings["autostart"]
 
     @property
-    def loading(self) -> bool:
-        """Whether engines are being loaded now."""
-        return self._loading.busy
+    def held_up(self) -> bool:
+        """Whether a runtime is at work that cannot be stopped: it loads engines, or hangs in a pass."""
+        return self._loading.busy or any(pipeline.running for pipeline in self._hung)
 
     def start(self) -> bool:
         """Configures and activates; False where that failed, and `startup_fault` says why."""
@@ -113,6 +115,9 @@ class ConeDetectorNode(LifecycleNode):
         session, self._session = self._session, None
         if session is not None:
             self._tidy(session.end)
+            if session.pipeline.running:
+                self._hung.append(session.pipeline)
+                self.get_logger().error("clean-up: a pass hangs: its engine keeps its memory until it ends")
 
     def _tidy(self, step: Callable[[], None]) -> None:
         """What cannot be taken back is reported, and holds up nothing: rclpy would drop what a transition raises."""
@@ -306,8 +311,8 @@ def main(args: list[str] | None = None, make_node: Callable[[], ConeDetectorNode
             node.end()
             node.destroy_node()
         rclpy.try_shutdown()
-    if node is not None and node.loading:
-        # A runtime in the midst of loading an engine for nobody cannot be stopped, and would hold up the exit.
+    if node is not None and node.held_up:
+        # What a runtime does for nobody any more would hold up the exit.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -19,6 +19,8 @@ from cone_detector.pairing import Pairer, PairingCounts, Slot
 
 # How long the inference thread waits before it looks whether it should end or change engines.
 _WAIT_S = 0.2
+# A frame takes milliseconds: one that takes so long hangs, and who stops the pipeline must not hang with it.
+_STOP_S = 1.5
 
 
 class ClosingError(RuntimeError):
@@ -59,15 +61,24 @@ class Pipeline:
     def counts(self) -> PairingCounts:
         return self._pairer.counts
 
+    @property
+    def running(self) -> bool:
+        """Whether the inference thread is there."""
+        return self._thread.is_alive()
+
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the inference thread after the frame in work and closes the engine."""
+        """Ends the inference thread after the frame in work and closes the engines.
+
+        A pass that hangs is not waited for: `running` stays true, and the engines are closed should it ever end.
+        """
         self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join()
-        self._close([*self._retired, self._detector])
+        if self._thread.ident is None:
+            self._detector.close()
+        else:
+            self._thread.join(_STOP_S)
 
     def offer(self, side: int, stamp_ns: int, frame: Frame, tag: Any = None, decode_ms: float = 0.0) -> None:
         """Brings in one image. side: 0 left, 1 right. The frame's memory must stay until its result is out."""
@@ -123,6 +134,7 @@ class Pipeline:
                 self._on_fault(error)
             finally:
                 pairer.release(slot)
+        self._close([*self._retired, self._detector])
 
     def _close(self, detectors: Iterable[StereoDetector]) -> None:
         for detector in detectors:

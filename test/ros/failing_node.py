@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node with an engine that breaks in service, as a GPU does: after some passes each further one fails.
 
-Argument: "once", and an engine made anew works; or "lost", and only one that is asked for on the CPU does.
+Argument: "once", and an engine made anew works; "lost", and only one that is asked for on the CPU does; or "hang", and
+the pass never ends.
 """
 
 import sys
+import threading
 
 from cone_detector.engine.contract import EngineError
 from cone_detector.node import ConeDetectorNode, main
@@ -24,17 +26,20 @@ class Loader:
             raise EngineError("cudaMemGetInfo: cudaErrorIllegalAddress")
         engine, choice = load_engine(settings)
         if self._loads == 1:
-            breaking(engine)
+            breaking(engine, self._kind)
         return engine, choice
 
 
-def breaking(engine):
+def breaking(engine, kind):
     infer, passes = engine.infer, 0
 
     def infer_or_fail(*arguments):
         nonlocal passes
         passes += 1
         if passes > _PASSES:
+            if kind == "hang":
+                print("from here on it hangs", flush=True)
+                threading.Event().wait()
             raise EngineError("pass 640 failed on the GPU")
         return infer(*arguments)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from harness import NodeProcess, blank_image, values_of
+from harness import NodeProcess, blank_image, until, values_of
 from rclpy.task import Future
 
 from cone_detector.engine.contract import EngineError
@@ -147,3 +147,17 @@ def test_the_node_goes_on_with_another_engine_and_reports_it(engines, rig, kind)
         assert int(values_of(status)["faults frame"]) > 0
         rig.until_answered(lambda: rig.publish_pair(blank, blank), "detections/left", "detections/right")
         assert "went on with openvino" in node.log
+
+
+def test_a_pass_that_hangs_does_not_hold_up_the_end_of_the_node(engines, rig):
+    with NodeProcess((NODE, "hang"), **{"engine.directory": engines}) as node:
+        rig.meet(node)
+        blank = blank_image()
+
+        def hangs():
+            rig.publish_pair(blank, blank)
+            return "from here on it hangs" in node.log
+
+        until(hangs, "a pass that hangs")
+        assert node.stop() == 0
+        assert "a pass hangs" in node.log

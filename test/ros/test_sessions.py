@@ -86,7 +86,7 @@ def test_a_recovery_ends_with_the_session_that_it_was_for(bench, capfd):
     bench.may_load.set()
     assert bench.configure(next_one) == SUCCESS
     bench.spin_until(lambda: late.closed, "end of the recovery")
-    bench.spin_until(lambda: not bench.node.loading, "end of all loads")
+    bench.spin_until(lambda: not bench.node.held_up, "end of all loads")
     for _ in range(20):
         bench.executor.spin_once(timeout_sec=0.01)
     assert bench.wanted == ["auto", "auto", "auto"]
@@ -133,3 +133,25 @@ def test_a_transition_that_fails_half_way_ends_the_session(bench, monkeypatch):
     assert engine.closed
     assert not bench.node._managed_entities
     assert bench.configure(answering()) == SUCCESS
+
+
+def test_a_pass_that_hangs_does_not_hold_up_the_clean_up(bench, capfd):
+    entered, go_on = threading.Event(), threading.Event()
+
+    def hang(name, canvas):
+        entered.set()
+        assert go_on.wait(WAIT_S)
+        return EMPTY
+
+    engine = TableEngine(hang)
+    assert bench.configure(engine) == SUCCESS
+    bench.offer_pair()
+    assert entered.wait(WAIT_S)
+    assert bench.node.trigger_cleanup() == SUCCESS
+    assert bench.node.held_up
+    assert not engine.closed
+    assert "a pass hangs" in capfd.readouterr().err
+    assert bench.configure(answering()) == SUCCESS
+    go_on.set()
+    until(lambda: not bench.node.held_up, "end of the pass")
+    assert engine.closed
