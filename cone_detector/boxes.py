@@ -17,7 +17,8 @@ def keep_confident(rows: NDArray[np.float32], floor: float) -> Pair:
 
     rows: (2, K, 6) of x1, y1, x2, y2, score, class, each image's sorted by score.
     """
-    left, right = (rows[:, :, 4] >= np.float32(floor)).sum(axis=1).tolist()
+    # Counted from below: a score that is no number is sorted anywhere, and must not cost the last good row.
+    left, right = (rows.shape[1] - (rows[:, :, 4] < np.float32(floor)).sum(axis=1)).tolist()
     return rows[0, :left], rows[1, :right]
 
 

@@ -38,6 +38,14 @@ def test_a_cone_stays_at_or_above_its_class_threshold(limits, kept_scores):
     assert not len(none)
 
 
+def test_a_score_that_is_no_number_costs_no_other_cone():
+    rows = rows_of((0, 0, 9, 9, 0.9, 0), (20, 0, 29, 9, 0.8, 0))
+    rows = np.stack((np.roll(rows, 1, axis=0), rows))
+    rows[0, 0, 4] = np.nan
+    found, _ = split_by_confidence(keep_confident(rows, 0.35), thresholds())[0]
+    np.testing.assert_array_equal(found, rows[0, 1:3])
+
+
 SAME = (10, 10, 30, 50)
 NEAR = (11, 11, 31, 51)
 AWAY = (100, 10, 130, 50)
