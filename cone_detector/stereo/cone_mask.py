@@ -96,8 +96,9 @@ def _covered(
     x1, y1, x2, y2 = (nearer[..., edge, None] for edge in range(4))
     centre = (x1 + x2) / 2
     centre[1] += disparity[:, None]
-    down = (y - y1) / (y2 - y1)
-    reach = np.where(down > 0, _half_width(down), 0) * ((x2 - x1) / 2)
+    # The box may be flat in one image, or end higher than what it hides: only one of the two tells that it is nearer.
+    down = (y - y1) / np.maximum(y2 - y1, 1)
+    reach = np.where((down > 0) & (down <= 1), _half_width(down), 0) * ((x2 - x1) / 2)
     covered = np.abs(x - centre)[..., None] < reach[:, :, None, :]
     return covered[0] | covered[1]
 
