@@ -117,7 +117,7 @@ class EvidenceReader:
     def _count_ambiguous(self, sight: Sight, _: Rows) -> tuple[float, float]:
         low, high = self._ambiguous
         left, right = (
-            float(np.count_nonzero(rows[:, 4] <= high) + np.count_nonzero(faint[:, 4] >= low))
+            float(np.count_nonzero(rows[:, 4] <= high) + np.count_nonzero((faint[:, 4] >= low) & (faint[:, 4] <= high)))
             for rows, faint in zip(sight.rows, sight.faint, strict=True)
         )
         return left, right
