@@ -91,7 +91,9 @@ class LetterboxWriter:
         (width, height), (x, y) = box.scaled, box.offset
         first = max(top, y)
         last = max(min(top + strip, y + height), first)
-        source = frame.pixels[round((first - y) / box.scale[1]) : round((last - y) / box.scale[1])]
+        # Of an image of few rows a strip may show less than one.
+        begin = min(round((first - y) / box.scale[1]), box.source[1] - 1)
+        source = frame.pixels[begin : max(round((last - y) / box.scale[1]), begin + 1)]
         corners = (x, first - top, x + width, last - top)
         x1, y1, x2, y2 = (round(side * finer) for side in corners)
         self._write(source, frame.to_bgr, close_up, (x1, y1, x2, y2))

@@ -114,6 +114,16 @@ def test_a_close_up_shows_the_strip_in_more_detail(source, top, strip, to_bgr):
     assert (close_up.reshape(strip, -1)[padding] == PADDING_VALUE).all()
 
 
+@pytest.mark.parametrize("size", [(2, 1), (1, 1), (3, 2), (1, 40), (40, 1)])
+@pytest.mark.parametrize("top", range(0, 305, 16))
+def test_a_close_up_of_less_than_a_pixel_shows_that_pixel(size, top):
+    frame = Frame(np.full((size[1], size[0], 3), 7, np.uint8))
+    box = LetterboxWriter().write(frame, np.zeros((384, 640, 3), np.uint8))
+    close_up = np.zeros((96, 768, 3), np.uint8)
+    LetterboxWriter().write_close_up(frame, box, top, 80, close_up)
+    assert set(np.unique(close_up)) <= {7, PADDING_VALUE}
+
+
 def test_a_close_up_of_padding_alone_is_padding():
     close_up = np.zeros((16, 1280, 3), np.uint8)
     frame = Frame(np.zeros((720, 1280, 3), np.uint8))
