@@ -111,7 +111,7 @@ def _table(figures: Sequence[EngineFigures]) -> Table:
     columns = {
         "model": "model", "precision": "precision", "canvas": "canvas", "gpu_graph_ms_p50": "GPU",
         "enqueue_ms_p50": "rows, no graph", "host_rows_ms_p50": "rows", "sleeping_ms_p50": "rows, asleep",
-        "detector_ms_p50": "2D", "detector_ms_p99": "2D p99", "cones_ms_p50": "3D",
+        "detector_ms_p50": "2D", "detector_ms_p99": "2D p99", "cones_ms_p50": "3D", "cones_found": "cones",
         "paced_detector_ms_p99": "2D at 60 Hz p99", "cpu_share": "CPU", "limit_graph_ms": "limit",
         "naive_ms_p50": "naive",
     }  # fmt: skip

@@ -38,11 +38,12 @@ class EngineFigures:
     gpu_graph: upload, network and download as one CUDA graph, by CUDA events; gpu_compute: the network's part of it.
     host_rows: from the call to rows in host memory, by the host's clock, with the graph; enqueue: the same without a
     graph; sleeping: the same with a graph and a host that sleeps meanwhile. detector: two camera images in, 2D
-    detections in original pixels out. cones: to 3D. paced: at 60 pairs a second, where GPUs clock down between pairs.
-    cpu_share: of one core, at that pace. allocations_per_frame: the engine's own CUDA allocations; gpu_growth_kb: GPU
-    memory that was free before those frames and is not after them; host_kb_per_frame: the most Python memory that a
-    frame takes for a while. limit: as in `limit`, without and with a graph. graph_gain: enqueue over host_rows.
-    naive: two camera images to rows as in `naive`, of the same model in FP16. rows: against the float ONNX.
+    detections in original pixels out. cones: to 3D; cones_found: median number of them a pair. paced: at 60 pairs a
+    second, where GPUs clock down between pairs. cpu_share: of one core, at that pace. allocations_per_frame: the
+    engine's own CUDA allocations; gpu_growth_kb: GPU memory that was free before those frames and is not after them;
+    host_kb_per_frame: the most Python memory that a frame takes for a while. limit: as in `limit`, without and with a
+    graph. graph_gain: enqueue over host_rows. naive: two camera images to rows as in `naive`, of the same model in
+    FP16; at 640 only. rows: against the float ONNX.
     """
 
     model: str
@@ -63,6 +64,7 @@ class EngineFigures:
     detector_ms_p99: float
     cones_ms_p50: float
     cones_ms_p99: float
+    cones_found: float
     paced_detector_ms_p50: float
     paced_detector_ms_p99: float
     cpu_share: float
@@ -93,7 +95,10 @@ def read_pairs(path: Path, limit: int = 64) -> tuple[list[Pair], StereoCalibrati
 def measure(
     manifest_path: Path, pairs: Sequence[Pair], calibration: StereoCalibration, frames: int, paced: int
 ) -> EngineFigures:
-    """All figures of one plan. Raises ManifestError or EngineError where it does not run here."""
+    """All figures of one plan.
+
+    Raises ManifestError or EngineError where it does not run here, BagError where a pair cannot be located in space.
+    """
     manifest = read_manifest(manifest_path)
     name = manifest.name
     enqueue, _ = _infer_times(TensorRtEngine([manifest_path], 1, graphs=False), name, pairs, frames)
@@ -107,6 +112,9 @@ def measure(
         raise EngineError(f"{manifest_path} would be measured in another state than it should: {engine.notes}")
     detector = StereoDetector(engine, flat, StereoLocator(calibration, in_space))
     try:
+        detector.settings = in_space
+        cones = _cones_found(detector, pairs)
+        detector.settings = flat
         detect = _over(pairs, lambda pair: detector.detect(*pair))
         to_2d = time_each(detect, frames)
         slow, cpu = time_paced(detect, paced)
@@ -137,6 +145,7 @@ def measure(
         detector_ms_p99=percentile(to_2d, 99),
         cones_ms_p50=percentile(to_3d, 50),
         cones_ms_p99=percentile(to_3d, 99),
+        cones_found=cones,
         paced_detector_ms_p50=percentile(slow, 50),
         paced_detector_ms_p99=percentile(slow, 99),
         cpu_share=round(cpu, 3),
@@ -147,6 +156,17 @@ def measure(
         limit_graph_ms=limit.graph_ms,
         graph_gain=round(float(np.median(enqueue) / np.median(rows)), 3),
     )
+
+
+def _cones_found(detector: StereoDetector, pairs: Sequence[Pair]) -> float:
+    """Median number of cones a pair. Raises BagError at one that stays in 2D, whose time would pass for one of 3D."""
+    counts = []
+    for pair in pairs:
+        result = detector.detect(*pair)
+        if result.cones is None:
+            raise BagError(f"the time of cones in space cannot be measured on this recording: {result.no_cones_reason}")
+        counts.append(len(result.cones))
+    return float(np.median(counts))
 
 
 def _infer_times(

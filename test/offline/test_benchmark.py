@@ -10,13 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from doubles import MANIFEST_320, MANIFEST_640
+from doubles import MANIFEST_320, MANIFEST_640, rows_of
 from fake_gpu import NAME, Code, FakeGpu, install, plan
 from small_network import save
 
+from cone_detector.replay.bag_topics import BagError
 from cone_detector.replay.bag_writer import write_bag
 from cone_detector.replay.calibration_file import rectified_rig
 from offline_tools import benchmark
+from offline_tools.benchmark.figures import measure, read_pairs
 
 
 @pytest.fixture(autouse=True)
@@ -29,13 +31,18 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> FakeGpu:
     return install(monkeypatch)
 
 
+def write(folder: Path, width: int = 128, height: int = 72) -> Path:
+    """A recording of three pairs of noise with calibration."""
+    rng = np.random.default_rng(0)
+    pairs = [tuple(rng.integers(0, 256, (height, width, 3), dtype=np.uint8) for _ in range(2)) for _ in range(3)]
+    cameras = rectified_rig(width, height, 70.0, 70.0, width / 2, height / 2, 0.12)
+    write_bag(folder, iter(pairs), rate_hz=30.0, cameras=cameras)  # type: ignore[arg-type]
+    return folder
+
+
 @pytest.fixture
 def bag(tmp_path: Path) -> Path:
-    rng = np.random.default_rng(0)
-    pairs = [tuple(rng.integers(0, 256, (72, 128, 3), dtype=np.uint8) for _ in range(2)) for _ in range(3)]
-    cameras = rectified_rig(128, 72, 70.0, 70.0, 64.0, 36.0, 0.12)
-    write_bag(tmp_path / "bag", iter(pairs), rate_hz=30.0, cameras=cameras)  # type: ignore[arg-type]
-    return tmp_path / "bag"
+    return write(tmp_path / "bag")
 
 
 def run(*arguments: object) -> int:
@@ -81,6 +88,22 @@ def test_a_recording_without_calibration_is_refused(
     write_bag(tmp_path / "bag", iter(pairs), rate_hz=30.0)  # type: ignore[arg-type]
     assert run(plan(tmp_path, MANIFEST_640), "--bag", tmp_path / "bag") == 1
     assert "no CameraInfo" in capsys.readouterr().out
+
+
+def test_pairs_that_stay_in_2d_give_no_figure_of_3d(gpu: FakeGpu, tmp_path: Path, bag: Path) -> None:
+    pairs, _ = read_pairs(bag)
+    _, of_others = read_pairs(write(tmp_path / "other", 160, 90))
+    with pytest.raises(BagError, match=r"cones in space cannot be measured on this recording: .*160"):
+        measure(plan(tmp_path, MANIFEST_640), pairs, of_others, 5, 3)
+
+
+def test_the_cones_that_the_time_was_taken_over_are_counted(gpu: FakeGpu, tmp_path: Path, bag: Path) -> None:
+    # On the canvas a camera pixel is 5 pixels: a cone of 20 pixels' height, 6 pixels further left in the right image.
+    left, right = rows_of((300, 170, 360, 270, 0.9, 0)), rows_of((270, 170, 330, 270, 0.9, 0))
+    gpu.network = lambda canvas: np.stack((left, right))
+    report = tmp_path / "gpu.json"
+    assert run(plan(tmp_path, MANIFEST_640), "--bag", bag, "--output", report) == 0
+    assert json.loads(report.read_text())["engines"][0]["cones_found"] == 1
 
 
 def test_what_was_measured_becomes_a_table_without_a_gpu(
