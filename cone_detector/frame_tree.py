@@ -44,33 +44,77 @@ class RigidTransform:
     def inverse(self) -> RigidTransform:
         return RigidTransform(self.rotation.T, -self.rotation.T @ self.translation)
 
+    def near(self, other: RigidTransform) -> bool:
+        """Whether both are the same but for a broadcaster's noise: 1 cm, and 0.01 of a unit vector (0.6 degrees)."""
+        return bool(
+            np.allclose(self.translation, other.translation, rtol=0, atol=0.01)
+            and np.allclose(self.rotation, other.rotation, rtol=0, atol=0.01)
+        )
+
+
+@dataclass(frozen=True)
+class Link:
+    """Where `child` sits in `parent`. static: whether that was stated once and for all; `moved`: seen not to hold."""
+
+    parent: str
+    child: str
+    child_to_parent: RigidTransform
+    static: bool
+    moved: bool = False
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The way from one frame to another. transform: takes points along it. links: all that it goes through."""
+
+    transform: RigidTransform
+    links: tuple[Link, ...]
+
+    @property
+    def static(self) -> bool:
+        return all(link.static for link in self.links)
+
+    @property
+    def moved(self) -> Link | None:
+        """A link that joins no two frames that are fixed to each other; None where all seem to."""
+        return next((link for link in self.links if link.moved), None)
+
 
 class FrameTree:
-    """Frames that are fixed to each other."""
+    """Frames, each in its parent."""
 
     def __init__(self) -> None:
-        self._parents: dict[str, tuple[str, RigidTransform]] = {}
+        self._links: dict[str, Link] = {}
+        # Of links that are not static, as first stated: from one statement to the next a slow car hardly moves.
+        self._first: dict[str, RigidTransform] = {}
 
-    def set(self, parent: str, child: str, child_to_parent: RigidTransform) -> None:
-        """States, or restates, where `child` sits in `parent`."""
-        self._parents[child] = (parent, child_to_parent)
+    def set(self, parent: str, child: str, child_to_parent: RigidTransform, static: bool = True) -> None:
+        """States, or restates, where `child` sits in `parent`. static: it will stay there."""
+        moved = False
+        if not static:
+            before = self._links.get(child)
+            if before is None or before.static or before.parent != parent:
+                self._first[child] = child_to_parent
+            else:
+                moved = before.moved or not child_to_parent.near(self._first[child])
+        self._links[child] = Link(parent, child, child_to_parent, static, moved)
 
-    def find(self, source: str, target: str) -> RigidTransform | None:
+    def find(self, source: str, target: str) -> Chain | None:
         """What takes a point from frame `source` to frame `target`; None where no chain joins them."""
         to_ancestor = self._ancestors(source)
         for ancestor, from_target in self._ancestors(target).items():
             if ancestor in to_ancestor:
-                return from_target.inverse().after(to_ancestor[ancestor])
+                up = to_ancestor[ancestor]
+                transform = from_target.transform.inverse().after(up.transform)
+                return Chain(transform, up.links + from_target.links)
         return None
 
-    def _ancestors(self, frame: str) -> dict[str, RigidTransform]:
-        """Each frame from `frame` up to the root, with what takes a point from `frame` there. A cycle ends the walk."""
-        found = {frame: RigidTransform.identity()}
-        so_far = found[frame]
-        while frame in self._parents:
-            frame, step = self._parents[frame]
-            if frame in found:
-                break
-            so_far = step.after(so_far)
+    def _ancestors(self, frame: str) -> dict[str, Chain]:
+        """Each frame from `frame` up to the root, with the way there. A cycle ends the walk."""
+        so_far = Chain(RigidTransform.identity(), ())
+        found = {frame: so_far}
+        while (link := self._links.get(frame)) is not None and link.parent not in found:
+            so_far = Chain(link.child_to_parent.after(so_far.transform), (*so_far.links, link))
+            frame = link.parent
             found[frame] = so_far
         return found

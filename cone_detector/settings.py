@@ -137,7 +137,8 @@ SETTINGS: tuple[Setting, ...] = (
           low=0, high=100),
     _live("stereo.track_confirm_frames", 2, "Frames in which a cone must be located before it is published.",
           low=1, high=100),
-    Setting("stereo.target_frame", "base_link", "Frame of published cones where tf has it; empty: left optical frame."),
+    Setting("stereo.target_frame", "base_link",
+            "Frame of published cones, fixed to the car, where tf has it; empty: left optical frame."),
     # Output
     _live("publish.detections", True, "Publish detections/left and detections/right."),
     _live("publish.cones", True, "Publish cones."),

@@ -44,7 +44,7 @@ def car():
     ids=["up two levels", "down two levels", "across the root", "to itself"],
 )
 def test_a_point_keeps_its_place_in_every_frame(car, source, target, point, expected):
-    found = car.find(source, target)
+    found = car.find(source, target).transform
     np.testing.assert_allclose(found.rotation @ point + found.translation, expected, atol=1e-12)
 
 
@@ -57,3 +57,45 @@ def test_frames_that_no_chain_joins_have_no_transform(car):
 def test_a_cycle_ends_the_search(car):
     car.set("optical", "base_link", RigidTransform.identity())
     assert car.find("optical", "nowhere") is None
+
+
+def at(x):
+    return RigidTransform(np.eye(3), np.array([x, 0.0, 0.0]))
+
+
+def turned(degrees):
+    return RigidTransform(Rotation.from_euler("z", degrees, degrees=True).as_matrix(), np.zeros(3))
+
+
+@pytest.mark.parametrize(
+    ("stated", "moves"),
+    [
+        ([at(1.0)], False),
+        ([at(1.0)] * 3, False),
+        ([at(1.0), at(1.004), at(0.997)], False),
+        ([at(1.0), at(3.0)], True),
+        ([at(1.0), at(3.0), at(1.0)], True),
+        ([at(1.0 + 0.004 * n) for n in range(10)], True),
+        ([turned(0), turned(0.2)], False),
+        ([turned(0), turned(5)], True),
+    ],
+    ids=["once", "restated", "noise", "a jump", "there and back", "creeping", "noise in angle", "a turn"],
+)
+def test_a_link_that_is_not_static_is_watched(car, stated, moves):
+    for place in stated:
+        car.set("odom", "base_link", place, static=False)
+    chain = car.find("optical", "odom")
+    assert not chain.static
+    assert (chain.moved and chain.moved.child) == ("base_link" if moves else None)
+    aside = car.find("optical", "wheel")
+    assert aside.static
+    assert aside.moved is None
+
+
+def test_a_static_link_may_be_stated_anew():
+    tree = FrameTree()
+    for x in (1.0, 2.0):
+        tree.set("base_link", "camera", at(x))
+    chain = tree.find("camera", "base_link")
+    assert chain.moved is None
+    assert chain.transform.translation[0] == 2.0

@@ -25,7 +25,7 @@ DESCRIPTIONS = {
     "side_by_side/image": "Both images side by side, in `input.mode` side_by_side, instead of the two above.",
     "left/camera_info": "Calibration of the left camera; without both there is 2D only.",
     "right/camera_info": "Calibration of the right camera.",
-    "/tf": "Where the camera sits, until it is known.",
+    "/tf": "Where the camera sits, as far as /tf_static does not say.",
     "/tf_static": "Where the camera sits.",
     # Published
     "detections/left": "Cones of the left image: boxes in its own pixels, class name in `hypothesis.class_id`.",

@@ -26,6 +26,17 @@ def stated(parent, child, translation, rotation):
 
 
 @pytest.fixture
+def tf(rig):
+    """Publishers of /tf_static and /tf."""
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    static = rig.node.create_publisher(TFMessage, "/tf_static", latched)
+    moving = rig.node.create_publisher(TFMessage, "/tf", 10)
+    yield static, moving
+    for publisher in (static, moving):
+        rig.node.destroy_publisher(publisher)
+
+
+@pytest.fixture
 def node(engines, rig):
     with NodeProcess(**{"engine.directory": engines}) as node:
         rig.meet(node)
@@ -34,13 +45,11 @@ def node(engines, rig):
         yield node
 
 
-def test_cones_move_to_the_car_once_tf_has_a_chain_and_keep_their_spread(node, rig):
+def test_cones_move_to_the_car_once_tf_has_a_chain_and_keep_their_spread(node, rig, tf):
     (seen,) = rig.answers(rig.publish_pair(LEFT, RIGHT), "cones")
     assert seen.header.frame_id == FRAME_IDS[0]
 
-    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    static = rig.node.create_publisher(TFMessage, "/tf_static", latched)
-    moving = rig.node.create_publisher(TFMessage, "/tf", 10)
+    static, moving = tf
     static.publish(TFMessage(transforms=[stated(*OPTICAL)]))
 
     def placed():
@@ -62,4 +71,27 @@ def test_cones_move_to_the_car_once_tf_has_a_chain_and_keep_their_spread(node, r
     assert body.orientation.w == 1.0
 
     rig.status("stereo", lambda s: s.message == "cones are located")
+    assert moving.get_subscription_count() == 1
+
+    static.publish(TFMessage(transforms=[stated(*MOUNT)]))
     until(lambda: moving.get_subscription_count() == 0, "end of the subscription to /tf")
+
+
+def test_cones_stay_with_the_camera_where_the_target_turns_out_to_move(engines, rig, tf):
+    static, moving = tf
+    with NodeProcess(**{"engine.directory": engines, "stereo.target_frame": "odom"}) as node:
+        rig.meet(node)
+        rig.publish_infos()
+        static.publish(TFMessage(transforms=[stated(*OPTICAL), stated(*MOUNT)]))
+
+        def frame_with_car_at(x):
+            moving.publish(TFMessage(transforms=[stated("odom", "base_link", (x, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))]))
+            (message,) = rig.answers(rig.publish_pair(LEFT, RIGHT), "cones")
+            return message.header.frame_id
+
+        until(lambda: frame_with_car_at(1.0) == "odom", "cones in odom while the car stands still")
+        until(lambda: frame_with_car_at(2.0) == FRAME_IDS[0], "cones in the camera's frame")
+        status = rig.status("stereo", lambda s: "moves in 'odom' in tf" in s.message)
+        assert status.level == status.WARN
+        assert "a frame that is fixed to the car" in status.message
+        until(lambda: moving.get_subscription_count() == 0, "end of the subscription to /tf")
