@@ -22,6 +22,7 @@ from cone_detector.adaptive import (
     Rows,
     Sight,
     Step,
+    cut_by_strip,
     make_policy,
     merge,
 )
@@ -164,7 +165,7 @@ class StereoDetector:
         conditions = Conditions(self._budget.fits, self._horizon(images, plan.pitch_deg))
         clock.restart()
         steps = [plan.policy.first(conditions)]
-        sight = self._look(plan, steps[0], slot, images, True, clock)
+        sight = self._whole_cones(self._look(plan, steps[0], slot, images, True, clock), steps[0])
         decision = plan.policy.second(sight, conditions)
         rows = sight.rows
         if decision.step is not None:
@@ -208,6 +209,16 @@ class StereoDetector:
         sure, faint = split_by_confidence(seen, plan.thresholds)
         self._budget.note(step.name, spent + clock.lap("nms"))
         return Sight(sure, faint)
+
+    def _whole_cones(self, seen: Sight, step: Step) -> Sight:
+        """What a first pass saw, without the cones that its strip's edge cuts: no other pass shows them whole."""
+        manifest = self.engine.manifests[step.name]
+        if not manifest.strip:
+            return seen
+        (left, right), (left_top, right_top) = seen.rows, step.top
+        left_cut = cut_by_strip(left, left_top, manifest.strip, manifest.canvas[1])
+        right_cut = cut_by_strip(right, right_top, manifest.strip, manifest.canvas[1])
+        return Sight((left[~left_cut], right[~right_cut]), seen.faint, bool(left_cut.any() or right_cut.any()))
 
     def _write_close_up(self, step: Step, images: tuple[CameraImage, CameraImage]) -> None:
         strip = self.engine.manifests[step.name].strip

@@ -154,6 +154,24 @@ def test_the_predictive_policy_follows_a_cone_that_comes_nearer():
     assert "640" not in names[1:]
 
 
+def test_a_cone_that_a_lone_strip_cuts_is_published_whole_or_not_at_all():
+    """A near cone comes in from the side, of which the strip shows no more than the upper part."""
+    far, near, lower_edge = (300, 151, 306, 161, SURE, 0), (20, 160, 70, 240, SURE, 4), []
+
+    def answer(name, canvas):
+        if name != "band":
+            return np.stack([rows_of(far, near) if lower_edge else rows_of(far)] * 2)
+        lower_edge[:] = [float(top + 80) for top in engine.tops[-1]]
+        return np.stack([rows_of(far, (*near[:3], edge, *near[4:])) for edge in lower_edge])
+
+    engine = TableEngine(answer)
+    detector = StereoDetector(engine, Settings({"policy.name": "predictive"} | CALM))
+    first, second, third = (detector.detect(BLACK, BLACK) for _ in range(3))
+    assert engine.passes == ["640", "band", "640"]
+    assert [found.detections[0].label.tolist() for found in (first, second, third)] == [[0], [0], [0, 4]]
+    assert third.steps[0].reason == "cone cut by the strip"
+
+
 @pytest.mark.parametrize(
     ("name", "scores", "passes"),
     [

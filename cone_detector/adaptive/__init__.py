@@ -3,7 +3,7 @@
 
 from cone_detector.adaptive.budget import Budget
 from cone_detector.adaptive.evidence import Evidence
-from cone_detector.adaptive.merge import merge
+from cone_detector.adaptive.merge import cut_by_strip, merge
 from cone_detector.adaptive.passes import NO_ROWS, Conditions, Rows, Sight, Step
 from cone_detector.adaptive.policies import Decision, Policy, make_policy
 
@@ -17,6 +17,7 @@ __all__ = [
     "Rows",
     "Sight",
     "Step",
+    "cut_by_strip",
     "make_policy",
     "merge",
 ]

@@ -27,16 +27,22 @@ def merge(whole: Rows, strip: Rows, tops: tuple[int, int], height: int, canvas_h
     )
 
 
+def cut_by_strip(rows: NDArray[np.float32], top: int, height: int, canvas_height: int) -> NDArray[np.bool_]:
+    """Which of (N, 4+) boxes in canvas pixels a strip of `height` rows from `top` on does not show whole, (N,)."""
+    cut = np.zeros(len(rows), bool)
+    if top > 0:
+        cut |= rows[:, 1] < top + _CUT_PX
+    if top + height < canvas_height:
+        cut |= rows[:, 3] > top + height - _CUT_PX
+    return cut
+
+
 def _merge_side(
     whole: NDArray[np.float32], strip: NDArray[np.float32], top: int, height: int, canvas_height: int
 ) -> NDArray[np.float32]:
     if not len(strip):
         return whole
-    cut = np.zeros(len(strip), bool)
-    if top > 0:
-        cut |= strip[:, 1] < top + _CUT_PX
-    if top + height < canvas_height:
-        cut |= strip[:, 3] > top + height - _CUT_PX
+    cut = cut_by_strip(strip, top, height, canvas_height)
     if not len(whole):
         return strip[~cut]
     rows = np.concatenate((whole[~(_same(whole, strip) & ~cut).any(axis=1)], strip[~cut]))

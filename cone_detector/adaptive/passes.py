@@ -46,11 +46,13 @@ class Step:
 class Sight:
     """What the first pass saw.
 
-    rows: cones that would be published. faint: detections too weak for that, (N, 6) each.
+    rows: cones that would be published. faint: detections too weak for that, (N, 6) each. cut: whether the edge of a
+    strip cut cones, which are none of the rows then.
     """
 
     rows: Rows
     faint: Rows = (NO_ROWS, NO_ROWS)
+    cut: bool = False
 
 
 @dataclass(frozen=True)

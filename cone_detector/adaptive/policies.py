@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cone_detector.adaptive.band import BandPlacer
 from cone_detector.adaptive.evidence import Evidence, EvidenceReader
+from cone_detector.adaptive.merge import cut_by_strip
 from cone_detector.adaptive.motion import Motion
 from cone_detector.adaptive.passes import BAND, HIGH, LOW, NO_ROWS, PASSES_OF, Conditions, Rows, Sight, Step
 from cone_detector.engine.manifest import REBUILD_COMMAND, Manifest
@@ -123,6 +124,7 @@ class Predictive:
     def __init__(self, settings: Settings, canvas: tuple[int, int], band: BandPlacer, strip: int) -> None:
         self._band = band
         self._strip = strip
+        self._canvas_height = canvas[1]
         self._smallest = settings["policy.size_limit_px"]
         self._reader = EvidenceReader(settings, canvas)
         self._gate = Gate(settings)
@@ -155,8 +157,9 @@ class Predictive:
         expected = self._expected or (NO_ROWS, NO_ROWS)
         visible = expected[0][~self._hidden(expected[0], 0)], expected[1][~self._hidden(expected[1], 1)]
         evidence = self._reader.read(sight, visible)
+        doubt = evidence.reason or ("cone cut by the strip" if sight.cut else "")
         # After a full look nothing closer is to be had.
-        self._doubt = "" if self._step.name == HIGH else evidence.reason
+        self._doubt = "" if self._step.name == HIGH else doubt
         return Decision(None, evidence)
 
     def remember(self, rows: Rows) -> None:
@@ -173,7 +176,7 @@ class Predictive:
         return np.zeros(len(rows), bool)
 
     def _outside(self, rows: NDArray[np.float32], top: int) -> NDArray[np.bool_]:
-        return (rows[:, 1] < top) | (rows[:, 3] > top + self._strip)
+        return cut_by_strip(rows, top, self._strip, self._canvas_height)
 
 
 def make_policy(settings: Settings, manifests: Mapping[str, Manifest]) -> Policy:
