@@ -204,6 +204,8 @@ def _tensorrt(gpu: FakeGpu) -> ModuleType:
             return gpu.enqueue_works
 
         def _run(self) -> None:
+            if "frames" not in self._addresses:
+                return  # the baseline, whose output stays as it was allocated
             size = int(np.prod(self._shape))
             canvas = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(self._addresses["frames"]))
             rows = np.ctypeslib.as_array((ctypes.c_float * (2 * ROWS * 6)).from_address(self._addresses["detections"]))
@@ -212,8 +214,8 @@ def _tensorrt(gpu: FakeGpu) -> ModuleType:
     class Engine:
         num_io_tensors = 2
 
-        def __init__(self, height: int, width: int) -> None:
-            self._shapes = {"frames": (2, height, width, 3), "detections": (2, ROWS, 6)}
+        def __init__(self, shapes: dict[str, tuple[int, ...]]) -> None:
+            self._shapes = shapes
 
         def get_tensor_name(self, index: int) -> str:
             return list(self._shapes)[index]
@@ -225,7 +227,7 @@ def _tensorrt(gpu: FakeGpu) -> ModuleType:
             return {"frames": "uint8", "detections": "float32"}[name]
 
         def create_execution_context(self) -> Context | None:
-            return None if "create_execution_context" in gpu.fail else Context(self._shapes["frames"])
+            return None if "create_execution_context" in gpu.fail else Context(next(iter(self._shapes.values())))
 
     class Runtime:
         def __init__(self, logger: Any) -> None:
@@ -234,10 +236,12 @@ def _tensorrt(gpu: FakeGpu) -> ModuleType:
         def deserialize_cuda_engine(self, plan: bytes) -> Engine | None:
             gpu.opened.append(plan)
             words = plan.split()
-            if words[:1] != [b"plan"]:
-                self._logger.log(Logger.ERROR, "magic tag does not match")
-                return None
-            return Engine(int(words[1]), int(words[2]))
+            if words[:1] == [b"plan"]:
+                return Engine({"frames": (2, int(words[1]), int(words[2]), 3), "detections": (2, ROWS, 6)})
+            if words[:1] == [b"ultralytics"]:
+                return Engine({"images": (2, 3, 640, 640), "output0": (2, int(words[1]), 8400)})
+            self._logger.log(Logger.ERROR, "magic tag does not match")
+            return None
 
     module = ModuleType("tensorrt")
     module.__dict__.update(

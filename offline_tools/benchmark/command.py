@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from cone_detector.adaptive.passes import HIGH
 from cone_detector.engine import trt_api
 from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import ManifestError, read_manifest
@@ -42,8 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=int, default=5000, help="pairs for each figure (%(default)s)")
     parser.add_argument("--paced", type=int, default=600, help="pairs at 60 Hz (%(default)s)")
     parser.add_argument(
-        "--naive", type=Path, help="baseline: ultralytics' own ONNX of two 640x640 images, or a .plan built of it"
-    )
+        "--naive", type=_naive_of, action="append", default=[], metavar="MODEL=FILE",
+        help="baseline of that model's plans for 640: ultralytics' own ONNX of two 640x640 images, or a .plan built "
+        "of it; may be repeated",
+    )  # fmt: skip
     parser.add_argument("--engines", type=Path, help="folder of the float ONNX files, to compare each plan's rows with")
     parser.add_argument("--images", type=Path, help="images or recording for that (default: the recording of --bag)")
     parser.add_argument(
@@ -83,21 +86,33 @@ def run(args: argparse.Namespace) -> int:
 
 def _measure(args: argparse.Namespace, console: Console) -> list[EngineFigures]:
     pairs, calibration = read_pairs(args.bag)
-    paths = []
+    paths, models = [], set()
+    baselines = dict(args.naive)
     for path in args.manifests:
-        if read_manifest(path).strip:
+        manifest = read_manifest(path)
+        if manifest.strip:
             console.print(f"{path.stem}: sees a strip of the canvas only, left to `cone-tools policies`")
         else:
             paths.append(path)
+            if manifest.name == HIGH:
+                models.add(manifest.model)
+    if foreign := sorted(baselines.keys() - models):
+        raise EngineError(f"--naive is for {', '.join(foreign)}: name a manifest of that model's plan for {HIGH} too")
+    naive = {model: _naive(file, pairs, args.frames) for model, file in baselines.items()}
     figures = [measure(path, pairs, calibration, args.frames, args.paced) for path in paths]
-    if args.naive:
-        naive = _naive(args.naive, pairs, args.frames)
-        figures = [replace(one, naive_ms_p50=naive) for one in figures]
+    figures = [replace(one, naive_ms_p50=naive.get(one.model)) if one.canvas == HIGH else one for one in figures]
     if args.engines:
         # Last: OpenVINO's engine, the reference, limits OpenCV's threads for the whole process.
         rows = [measure_rows(path, args.engines, args.images or args.bag, 64) for path in paths]
         figures = [replace(one, rows=found) for one, found in zip(figures, rows, strict=True)]
     return figures
+
+
+def _naive_of(text: str) -> tuple[str, Path]:
+    model, found, file = text.partition("=")
+    if not (model and found and file):
+        raise argparse.ArgumentTypeError(f"'{text}' is not MODEL=FILE, as in yolo11n=yolo11n.onnx")
+    return model, Path(file)
 
 
 def _naive(file: Path, pairs: Sequence[Pair], frames: int) -> float:

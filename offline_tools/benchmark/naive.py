@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cone_detector.boxes import suppress
+from cone_detector.classes import CLASS_NAMES
 from cone_detector.engine import cuda, trt_api
 from cone_detector.engine.contract import EngineError
 from cone_detector.frames import Frame
@@ -27,16 +28,22 @@ class NaiveDetector:
     """One plan of an ONNX from ultralytics: float32 (2, 3, 640, 640) in, (2, 4 + classes, boxes) out."""
 
     def __init__(self, api: trt_api.Api, plan: bytes) -> None:
-        """Raises EngineError where the plan cannot be opened."""
+        """Raises EngineError where the plan cannot be opened, or answers in another form."""
         self._logger = api.logger()
         self._runtime = api.trt.Runtime(self._logger)
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise EngineError(f"the plan cannot be opened: {self._logger.last_error}")
-        self._context = self._engine.create_execution_context()
-        self._stream = cuda.Stream()
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
         self._shapes = [tuple(self._engine.get_tensor_shape(name)) for name in names]
+        channels = 4 + len(CLASS_NAMES)
+        if len(self._shapes[1]) != 3 or self._shapes[1][1] != channels:
+            raise EngineError(
+                f"the baseline's output is {self._shapes[1]}, must be (2, {channels}, boxes): 4 sides of a box and "
+                f"{len(CLASS_NAMES)} classes, as ultralytics exports without suppression"
+            )
+        self._context = self._engine.create_execution_context()
+        self._stream = cuda.Stream()
         self._memory = [cuda.DeviceMemory(4 * int(np.prod(shape))) for shape in self._shapes]
         for name, memory in zip(names, self._memory, strict=True):
             self._context.set_tensor_address(name, memory.pointer)

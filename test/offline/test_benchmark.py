@@ -137,3 +137,43 @@ def test_without_the_float_onnx_rows_cannot_be_compared(
 ) -> None:
     assert run(plan(tmp_path, MANIFEST_640), "--bag", bag, "--engines", tmp_path) == 1
     assert "no float ONNX of table 640" in capsys.readouterr().out
+
+
+def plan_of_ultralytics(folder: Path, channels: int = 9) -> Path:
+    """A plan as ultralytics' export becomes one, for the fake."""
+    file = folder / "ultralytics.plan"
+    file.write_bytes(b"ultralytics %d" % channels)
+    return file
+
+
+def test_a_baseline_stands_beside_the_640_plans_of_its_model_only(gpu: FakeGpu, tmp_path: Path, bag: Path) -> None:
+    others = tmp_path / "others"
+    others.mkdir()
+    plans = [plan(tmp_path, MANIFEST_320), plan(tmp_path, MANIFEST_640), plan(others, replace(MANIFEST_640, model="b"))]
+    report = tmp_path / "gpu.json"
+    naive = f"table={plan_of_ultralytics(tmp_path)}"
+    assert run(*plans, "--bag", bag, "--output", report, "--naive", naive) == 0
+    found = {(one["model"], one["canvas"]): one["naive_ms_p50"] for one in json.loads(report.read_text())["engines"]}
+    assert found.pop(("table", "640")) > 0
+    assert found == {("table", "320"): None, ("b", "640"): None}
+
+
+@pytest.mark.parametrize(
+    ("model", "channels", "reason"),
+    [
+        ("table", 6, "the baseline's output is (2, 6, 8400), must be (2, 9, boxes)"),
+        ("other", 9, "--naive is for other: name a manifest"),
+    ],
+)
+def test_a_baseline_of_another_network_is_refused(
+    gpu: FakeGpu, tmp_path: Path, bag: Path, capsys: pytest.CaptureFixture[str], model: str, channels: int, reason: str
+) -> None:
+    naive = f"{model}={plan_of_ultralytics(tmp_path, channels)}"
+    assert run(plan(tmp_path, MANIFEST_640), "--bag", bag, "--naive", naive) == 1
+    assert reason in capsys.readouterr().out
+
+
+def test_a_baseline_without_its_model_is_a_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run("--naive", "yolo11n.onnx")
+    assert "'yolo11n.onnx' is not MODEL=FILE" in capsys.readouterr().err

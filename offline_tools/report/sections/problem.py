@@ -109,4 +109,4 @@ def _own(section: Section, archive: Archive) -> None:
             naive=max(naive, key=lambda value: value.number),
         )
     else:
-        section.miss("the measured baseline on a GPU", KNOWN["h200.json"].command + " --naive ONNX")
+        section.miss("the measured baseline on a GPU", KNOWN["h200.json"].command + " --naive MODEL=ONNX")
