@@ -14,7 +14,7 @@ from cone_detector.settings import Settings
 from cone_detector.stereo.calibration import CalibrationError, CameraModel, StereoCalibration
 from cone_detector.stereo.locator import StereoLocator
 from cone_detector.stereo.transform import transformed
-from cone_detector.stereo.triangulation import triangulate
+from cone_detector.stereo.triangulation import _SHAPE_SIGMA_M, triangulate
 
 LARGE = 1  # large_orange_cone, whose boxes are as slim as the drawn ones
 DEPTHS = [3.0, 5.0, 7.0, 10.0, 15.0]
@@ -182,10 +182,30 @@ def test_sigma_of_depth_follows_the_error_model():
     np.testing.assert_allclose(position, base, atol=1e-9)
     np.testing.assert_allclose(np.sqrt(covariance[:, 2, 2]), base[:, 2] ** 2 * 0.5 / 84, rtol=0.01)
     assert (np.linalg.eigvalsh(covariance) > 0).all()
-    # The error lies along the ray through the base.
+    # The error lies along the ray through the base from the middle between the cameras.
     largest = np.linalg.eigh(covariance)[1][:, :, -1]
-    ray = np.stack(((left[:, 0] + left[:, 2]) / 2 - CX, left[:, 3] - CY, np.full(2, FX)), axis=1)
+    ray = np.stack(((left[:, 0] + left[:, 2] - disparity) / 2 - CX, left[:, 3] - CY, np.full(2, FX)), axis=1)
     np.testing.assert_allclose(np.abs(np.einsum("ni,ni->n", largest, ray)), np.linalg.norm(ray, axis=1), rtol=1e-3)
+
+
+@pytest.mark.parametrize("refined", [False, True])
+@pytest.mark.parametrize("base", [(0.0, 1.0, 5.0), (2.0, 1.0, 5.0), (-3.0, 0.6, 10.0)])
+def test_covariance_is_that_of_repeated_trials(base, refined):
+    """Boxes err at each edge; a refined disparity errs by itself, that of the boxes with them."""
+    rng, trials, edge = np.random.default_rng(3), 20_000, 0.2
+    truth = np.tile(base, (trials, 1))
+    left, right = (boxes - 0.5 + rng.normal(0, edge, boxes.shape) for boxes in boxes_at(truth))
+    disparity = (left[:, 0] + left[:, 2] - right[:, 0] - right[:, 2]) / 2
+    sigma = np.full(trials, 0.05 if refined else edge)
+    if refined:
+        disparity = 84 / truth[:, 2] + rng.normal(0, sigma)
+    edges = np.full(trials, edge)
+    label = np.zeros(trials, np.int64)
+    position, covariance = triangulate(left, right, label, disparity, sigma, ZED_2I, edges)
+    claimed = np.median(covariance, axis=0) - _SHAPE_SIGMA_M[0] ** 2 * np.eye(3)
+    # In the claimed ellipsoid's own axes and units, errors have variance 1 and no correlation.
+    scaled = np.linalg.solve(np.linalg.cholesky(claimed), (position - truth).T)
+    np.testing.assert_allclose(np.cov(scaled), np.eye(3), atol=0.1)
 
 
 def test_transform_moves_and_turns(pair):

@@ -45,9 +45,12 @@ def triangulate(
     position = np.stack((x * depth, y * (depth - _NEAR_EDGE_M[label]), depth), axis=1)
 
     depth_sigma = depth**2 * disparity_sigma / (calibration.fx * calibration.baseline)
-    ray = np.stack((x, y, np.ones_like(x)), axis=1) * depth_sigma[:, None]
+    # Half of the disparity's error goes into the column, too, so a cone moves along its ray from the middle between the
+    # cameras: dX / dd = Z / (2 fx) - X / d.
+    ray = np.stack((x - disparity / (2 * calibration.fx), y, np.ones_like(x)), axis=1) * depth_sigma[:, None]
     covariance = ray[:, :, None] * ray[:, None, :]
-    # A centre is the mean of 4 edges, the bottom that of 2; errors of the two images are taken as independent.
+    # A centre is the mean of 4 edges, the bottom that of 2; errors of the two images are taken as independent. Then the
+    # mean of both centres does not go with their difference, so this holds for the boxes' own disparity as well.
     edge_sigma = depth * edge_sigma
     shape = _SHAPE_SIGMA_M[label] ** 2
     covariance[:, 0, 0] += (edge_sigma / calibration.fx) ** 2 / 4 + shape
