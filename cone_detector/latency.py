@@ -9,8 +9,8 @@ from time import perf_counter_ns
 import numpy as np
 
 # In the order of the work. `wait` is from a complete pair to the start of its inference; `total` from the second
-# image's arrival to the result, in the node to its publication; the engine's own upload, compute and download lie
-# inside `inference`.
+# image's arrival, before it is decoded, to the result, in the node to its publication; the engine's own upload, compute
+# and download lie inside `inference`.
 STAGES = ("decode", "letterbox", "wait", "inference", "nms", "stereo", "publish", "total")
 
 

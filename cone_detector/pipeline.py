@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, NamedTuple
 
 from cone_detector.detector import CameraImage, StereoDetector, StereoResult
 from cone_detector.frames import Frame
@@ -25,6 +25,14 @@ _STOP_S = 1.5
 
 class ClosingError(RuntimeError):
     """An engine that is no longer in use could not be closed; the one in use is well."""
+
+
+class _Intake(NamedTuple):
+    """What it took to bring an image in: milliseconds, and perf_counter_ns before and after it was letterboxed."""
+
+    decode_ms: float
+    decoded_ns: int
+    written_ns: int
 
 
 class Pipeline:
@@ -80,10 +88,23 @@ class Pipeline:
         else:
             self._thread.join(_STOP_S)
 
-    def offer(self, side: int, stamp_ns: int, frame: Frame, tag: Any = None, decode_ms: float = 0.0) -> None:
-        """Brings in one image. side: 0 left, 1 right. The frame's memory must stay until its result is out."""
+    def offer(
+        self,
+        side: int,
+        stamp_ns: int,
+        frame: Frame,
+        tag: Any = None,
+        decode_ms: float = 0.0,
+        arrival_ns: int | None = None,
+    ) -> None:
+        """Brings in one image. The frame's memory must stay until its result is out.
+
+        side: 0 left, 1 right. arrival_ns: perf_counter_ns when it came, before it was decoded; now where not given.
+        """
+        if arrival_ns is None:
+            arrival_ns = perf_counter_ns()
         with self._intake:
-            self._write(side, stamp_ns, perf_counter_ns(), frame, tag, decode_ms)
+            self._write(side, stamp_ns, arrival_ns, frame, tag, decode_ms)
 
     def swap(self, detector: StereoDetector) -> None:
         """Goes on with another detector; images that wait move over, the frame in work finishes with the old one."""
@@ -102,9 +123,9 @@ class Pipeline:
             ]
             # What moves over is counted anew.
             self.counts.paired -= sum(slot.complete for slot in slots)
-            for stamp_ns, arrival_ns, side, (image, _, decode_ms) in sorted(waiting, key=lambda item: item[:3]):
+            for stamp_ns, arrival_ns, side, (image, times) in sorted(waiting, key=lambda item: item[:3]):
                 self.counts.received[side] -= 1
-                self._write(side, stamp_ns, arrival_ns, image.frame, image.tag, decode_ms)
+                self._write(side, stamp_ns, arrival_ns, image.frame, image.tag, times.decode_ms)
 
     def _write(self, side: int, stamp_ns: int, arrival_ns: int, frame: Frame, tag: Any, decode_ms: float) -> None:
         slot = self._pairer.place(side, stamp_ns, arrival_ns)
@@ -114,7 +135,7 @@ class Pipeline:
         except Exception:
             self._pairer.abandon(slot, side)
             raise
-        slot.payload[side] = (image, (perf_counter_ns() - begin) / 1e6, decode_ms)
+        slot.payload[side] = (image, _Intake(decode_ms, begin, perf_counter_ns()))
         self._pairer.complete(slot, side)
 
     def _work(self) -> None:
@@ -146,12 +167,14 @@ class Pipeline:
     @staticmethod
     def _process(detector: StereoDetector, slot: Slot) -> StereoResult:
         clock = StageClock()
-        payloads: list[tuple[CameraImage, float, float]] = slot.payload
-        ready_ns = max(slot.arrival_ns)
-        for _, letterbox_ms, decode_ms in payloads:
-            clock.ms["decode"] = clock.ms.get("decode", 0.0) + decode_ms
-            clock.ms["letterbox"] = clock.ms.get("letterbox", 0.0) + letterbox_ms
-        clock.ms["wait"] = (perf_counter_ns() - ready_ns) / 1e6
-        result = detector.process(slot.index, (payloads[0][0], payloads[1][0]), ready_ns, clock, slot.stamp_ns[0])
-        clock.ms["total"] = (perf_counter_ns() - ready_ns) / 1e6
+        images: tuple[CameraImage, CameraImage]
+        intakes: tuple[_Intake, _Intake]
+        images, intakes = zip(*slot.payload, strict=True)
+        arrived_ns = max(slot.arrival_ns)
+        # Both images are decoded beside each other, and letterboxed one after the other.
+        clock.ms["decode"] = max(intake.decode_ms for intake in intakes)
+        clock.ms["letterbox"] = sum(intake.written_ns - intake.decoded_ns for intake in intakes) / 1e6
+        clock.ms["wait"] = (perf_counter_ns() - max(intake.written_ns for intake in intakes)) / 1e6
+        result = detector.process(slot.index, images, arrived_ns, clock, slot.stamp_ns[0])
+        clock.ms["total"] = (perf_counter_ns() - arrived_ns) / 1e6
         return result

@@ -4,6 +4,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import perf_counter_ns
 
 import numpy as np
 import pytest
@@ -204,6 +205,34 @@ def test_an_image_that_cannot_be_written_is_told_to_who_brought_it():
         offer_pair(pipeline, 2)
         log.wait(results=1)
     assert log.stamps == [(2, 2)]
+
+
+def test_times_begin_with_the_arrival_before_decoding_and_the_slower_decoder_counts():
+    """An hour ago, so that nothing depends on how fast this machine is."""
+    hour_ms = 3.6e6
+    results = []
+    log = Log()
+
+    def keep(result, slot):
+        results.append(result)
+        log.result(result, slot)
+
+    # Nothing seen asks for a second pass, which the deadline forbids.
+    seen_nothing = np.stack([rows_of()] * 2)
+    made = StereoDetector(TableEngine(lambda name, canvas: seen_nothing), Settings({"policy.deadline_ms": 1000.0}))
+    pipeline = Pipeline(made, keep, log.fault, tolerance_ns=0)
+    pipeline.start()
+    try:
+        arrival_ns = perf_counter_ns() - int(hour_ms * 1e6)
+        for side, decode_ms in ((0, 30.0), (1, 20.0)):
+            pipeline.offer(side, 1, BLACK, decode_ms=decode_ms, arrival_ns=arrival_ns)
+        log.wait(results=1)
+    finally:
+        pipeline.stop()
+    (result,) = results
+    assert result.ms["decode"] == 30.0
+    assert result.ms["wait"] < hour_ms <= result.ms["total"]
+    assert result.forbidden
 
 
 def test_stop_closes_the_engine():
