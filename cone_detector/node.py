@@ -267,7 +267,7 @@ class ConeDetectorNode(LifecycleNode):
             engine=session.pipeline.detector.engine,
             choice=session.choice,
             recovery=session.recovery,
-            counts=session.pipeline.counts,
+            counts=session.counts,
             streams=session.inputs.streams,
             no_cones_reason=session.no_cones_reason,
             frame_reason=session.placement.reason(session.camera_frame),

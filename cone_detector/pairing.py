@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 LEFT, RIGHT = 0, 1
@@ -56,17 +56,31 @@ class NearestMiss:
 
 @dataclass
 class PairingCounts:
-    """Totals since the start, and the last skews, for diagnostics."""
+    """Totals since the start, and the last skews, for diagnostics.
+
+    undecoded: how many of those dropped were dropped by a pairer in front, which pairs images before they are decoded.
+    """
 
     received: list[int] = field(default_factory=lambda: [0, 0])
     paired: int = 0
     taken: int = 0
     unpaired: list[int] = field(default_factory=lambda: [0, 0])
     dropped: int = 0
+    undecoded: int = 0
     resets: int = 0
     skew_ns: int = 0
     max_skew_ns: int = 0
     nearest_miss: NearestMiss = field(default_factory=NearestMiss)
+
+    def behind(self, front: PairingCounts) -> PairingCounts:
+        """Counts of two pairers as of one: this one gets the pairs that `front` hands out."""
+        return replace(
+            front,
+            taken=self.taken,
+            unpaired=[a + b for a, b in zip(front.unpaired, self.unpaired, strict=True)],
+            dropped=front.dropped + self.dropped,
+            undecoded=front.dropped,
+        )
 
 
 class Pairer:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cone_detector.pairing import LEFT, RIGHT, Pairer, images_held, slots_needed
+from cone_detector.pairing import LEFT, RIGHT, Pairer, PairingCounts, images_held, slots_needed
 
 MS = 1_000_000
 L, R = LEFT, RIGHT
@@ -126,3 +126,16 @@ def test_a_retired_pairer_lets_its_consumer_go_at_once():
     pairer.retire()
     consumer.join(10)
     assert taken == [None]
+
+
+def test_two_pairers_in_a_row_count_as_one():
+    """Of five pairs two are taken to be decoded, one left image of which turns out broken, and one is dropped then."""
+    front = PairingCounts(received=[6, 5], paired=5, taken=2, unpaired=[1, 0], dropped=3, skew_ns=4, max_skew_ns=9)
+    back = PairingCounts(received=[1, 2], paired=1, unpaired=[0, 1], dropped=1)
+    both = back.behind(front)
+    assert (both.received, both.paired, both.taken) == ([6, 5], 5, 0)
+    assert (both.unpaired, both.dropped, both.undecoded) == ([1, 1], 4, 3)
+    assert (both.skew_ns, both.max_skew_ns) == (4, 9)
+    front.nearest_miss.note(7)
+    assert both.nearest_miss.take() == 7, "what a report takes is taken from the pairer"
+    assert back.behind(front).nearest_miss.take() is None

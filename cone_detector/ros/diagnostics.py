@@ -62,6 +62,7 @@ class Counts:
     unpaired: int = 0
     paired: int = 0
     dropped: int = 0
+    undecoded: int = 0
     frames: int = 0
     escalated: int = 0
     faults: dict[str, int] = field(default_factory=dict)
@@ -126,6 +127,7 @@ def _input_status(now: Snapshot, counts: PairingCounts, recent: Counts, span: fl
         "pairs": counts.paired,
         "pair rate (Hz)": recent.paired / span,
         "dropped pairs": counts.dropped,
+        "dropped undecoded": counts.undecoded,
         "unpaired left": counts.unpaired[0],
         "unpaired right": counts.unpaired[1],
         "skew (ms)": counts.skew_ns / 1e6,
@@ -149,6 +151,9 @@ def _input_status(now: Snapshot, counts: PairingCounts, recent: Counts, span: fl
     if recent.unpaired and not recent.paired:
         text = f"no pairs: the nearest stamps differ by {miss_ms:.1f} ms, sync.tolerance_ms is {now.tolerance_ms:g}"
         return "input", ERROR, text + ": trigger both cameras together, or raise it", values
+    if recent.undecoded:
+        text = f"{recent.undecoded} pairs dropped undecoded: they come faster than this CPU decodes them"
+        return "input", WARN, f"{text}: take raw images, or fewer", values
     if recent.dropped:
         return "input", WARN, f"{recent.dropped} pairs dropped: they come faster than they are processed", values
     if recent.unpaired:
@@ -241,6 +246,7 @@ def _totals(now: Snapshot) -> Counts:
         sum(counts.unpaired),
         counts.paired,
         counts.dropped,
+        counts.undecoded,
         statistics.frames,
         statistics.escalated,
         {kind: fault.count for kind, fault in list(statistics.faults.items())},
@@ -258,6 +264,7 @@ def _since(now: Counts, last: Counts) -> Counts:
         rise(now.unpaired, last.unpaired),
         rise(now.paired, last.paired),
         rise(now.dropped, last.dropped),
+        rise(now.undecoded, last.undecoded),
         rise(now.frames, last.frames),
         rise(now.escalated, last.escalated),
         {kind: fresh for kind, count in now.faults.items() if (fresh := count - last.faults.get(kind, 0))},

@@ -15,23 +15,28 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from cone_detector.frames import Frame, FrameError, decode_image, split_side_by_side, view_message
-from cone_detector.pairing import images_held
+from cone_detector.pairing import RIGHT, PairingCounts, images_held
+from cone_detector.ros.decoding import Decoding
 from cone_detector.ros.malloc import reserve
 from cone_detector.ros.qos import QUIET_SUBSCRIPTION, Wanted, find_misfits, image_qos, image_topics
 from cone_detector.ros.statistics import StreamWatch
-from cone_detector.ros.worker import Worker
 from cone_detector.settings import Settings
 
 SIDES = ("left", "right")
 
 # Of a ZED 2i's images, 1280x720 bgr8, or bgra8 as its driver sends them; larger ones are met as they come.
 _EXPECTED_BYTES = 1280 * 720 * 4
+# Images of a camera for which there is memory at hand while they wait in the middleware: a longer history hardly ever
+# fills, and touching all its memory would hold up the activation for seconds.
+_WAITING_IMAGES = 5
 
 
 class Offer(Protocol):
     """Takes one camera image, as `Pipeline.offer` does."""
 
-    def __call__(self, side: int, stamp_ns: int, frame: Frame, tag: Header, decode_ms: float) -> None: ...
+    def __call__(
+        self, side: int, stamp_ns: int, frame: Frame, tag: Header, decode_ms: float, arrival_ns: int
+    ) -> None: ...
 
 
 class Inputs:
@@ -49,7 +54,7 @@ class Inputs:
         self._offer = offer
         self._on_fault = on_fault
         self._subscriptions: list[Subscription] = []
-        self._decoders: list[Worker[CompressedImage]] = []
+        self._decoding: Decoding | None = None
         self._side_by_side = settings["input.mode"] == "side_by_side"
         self._kind = CompressedImage if settings["input.compressed"] else Image
         self._qos = image_qos(settings)
@@ -57,8 +62,12 @@ class Inputs:
         names = [settings[f"topics.{topic}"] for topic in self._topics]
         self.streams = {name: StreamWatch() for name in names}
         self.enabled = True
+        self._tolerance_ns = round(settings["sync.tolerance_ms"] * 1e6)
+        # Of the images that are paired before they are decoded; None where there is nothing to decode.
+        self.undecoded = PairingCounts() if self._kind is CompressedImage else None
         # At most: in the pipeline, in the middleware's histories, and one that rclpy converts.
-        self._images = images_held(settings["queue.depth"]) + len(names) * (self._qos.depth + 1) + 1
+        waiting = min(self._qos.depth, _WAITING_IMAGES)
+        self._images = images_held(settings["queue.depth"]) + len(names) * (waiting + 1) + 1
         # Bytes an image that there is memory for; 0 where they are compressed, and small.
         self._reserved = 0
 
@@ -67,12 +76,8 @@ class Inputs:
         if self._kind is Image and not self._reserved:
             self._reserved = _EXPECTED_BYTES * (2 if self._side_by_side else 1)
             reserve(self._images * self._reserved)
-        if self._kind is CompressedImage:
-            # Decoding takes milliseconds: a thread for each camera, and the executor stays free.
-            depth = self._qos.depth
-            self._decoders = [
-                Worker(f"decoder {side}", partial(self._hand_on, side), depth) for side in range(len(self.streams))
-            ]
+        if self.undecoded is not None:
+            self._decoding = Decoding(self._hand_on, self._tolerance_ns, self.undecoded)
         for side, name in enumerate(self.streams):
             self._subscriptions.append(
                 self._node.create_subscription(
@@ -88,8 +93,9 @@ class Inputs:
         """Takes back the subscriptions."""
         while self._subscriptions:
             self._node.destroy_subscription(self._subscriptions.pop())
-        while self._decoders:
-            self._decoders.pop().stop()
+        decoding, self._decoding = self._decoding, None
+        if decoding is not None:
+            decoding.stop()
 
     def misfits(self) -> list[str]:
         """Publishers from which nothing can arrive, each with the fix."""
@@ -113,27 +119,29 @@ class Inputs:
         ]
 
     def _take(self, side: int, stream: StreamWatch, message: Image | CompressedImage) -> None:
-        size = len(message.data)
-        stream.note(_stamp_ns(message), size)
+        arrival_ns, stamp_ns, size = perf_counter_ns(), _stamp_ns(message), len(message.data)
+        stream.note(stamp_ns, size)
         if self._reserved and size > self._reserved:
             self._reserved = size
             # It takes as long as several frames: not in the executor.
             Thread(target=reserve, args=(self._images * size,), name="reserve", daemon=True).start()
         if not self.enabled:
             return
-        if self._decoders:
-            self._decoders[side].put(message)
-        else:
-            self._hand_on(side, message)
+        if self._decoding is None:
+            self._hand_on(side, arrival_ns, message)
+            return
+        self._decoding.put(side, stamp_ns, arrival_ns, message)
+        if self._side_by_side:
+            self._decoding.put(RIGHT, stamp_ns, arrival_ns, None)
 
-    def _hand_on(self, side: int, message: Image | CompressedImage) -> None:
+    def _hand_on(self, side: int, arrival_ns: int, message: Image | CompressedImage) -> None:
         begin = perf_counter_ns()
         try:
             frame = self._frame(message)
             frames = split_side_by_side(frame) if self._side_by_side else (frame,)
             decode_ms = (perf_counter_ns() - begin) / 1e6
             for number, part in enumerate(frames, side):
-                self._offer(number, _stamp_ns(message), part, message.header, decode_ms / len(frames))
+                self._offer(number, _stamp_ns(message), part, message.header, decode_ms, arrival_ns)
         except Exception as error:  # whatever a camera sends, the node goes on
             what = str(error) if isinstance(error, FrameError) else f"{type(error).__name__}: {error}"
             self._on_fault("both" if self._side_by_side else SIDES[side], what)

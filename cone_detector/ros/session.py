@@ -11,7 +11,7 @@ from rclpy.lifecycle import LifecycleNode
 from cone_detector.detector import StereoDetector, StereoResult
 from cone_detector.engine.contract import Engine, EngineError
 from cone_detector.engine.select import choose_for, load
-from cone_detector.pairing import Slot, slots_needed
+from cone_detector.pairing import PairingCounts, Slot, slots_needed
 from cone_detector.paths import shared
 from cone_detector.pipeline import ClosingError, Pipeline
 from cone_detector.ros.calibration import CalibrationWatch
@@ -107,6 +107,12 @@ class Session:
         self.choice, self.recovery = choice, ""
 
     @property
+    def counts(self) -> PairingCounts:
+        """What became of the images that came."""
+        counts, undecoded = self.pipeline.counts, self.inputs.undecoded
+        return counts if undecoded is None else counts.behind(undecoded)
+
+    @property
     def no_cones_reason(self) -> str:
         """Why there are no cones in space now; empty where there are."""
         if not self._settings["stereo.enabled"]:
@@ -131,8 +137,8 @@ class Session:
 
     def _on_result(self, result: StereoResult, slot: Slot) -> None:
         self.camera_frame = result.images[0].tag.frame_id
-        pipeline = self.pipeline
-        age_ms = self.outputs.publish(result, slot, self._settings, pipeline.counts, pipeline.detector.engine)
+        engine = self.pipeline.detector.engine
+        age_ms = self.outputs.publish(result, slot, self._settings, self.counts, engine)
         self._statistics.add_result(result, age_ms)
 
     def _on_failure(self, error: Exception) -> None:

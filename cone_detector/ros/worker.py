@@ -12,12 +12,12 @@ Job = TypeVar("Job")
 
 
 class Worker(Generic[Job]):
-    """Does one job after the other, in order; where more than `depth` wait, the oldest is dropped."""
+    """Does one job after the other; of those that come meanwhile the newest waits."""
 
-    def __init__(self, name: str, work: Callable[[Job], None], depth: int = 1) -> None:
+    def __init__(self, name: str, work: Callable[[Job], None]) -> None:
         """work: must not raise."""
         self._work = work
-        self._waiting: deque[Job] = deque(maxlen=depth)
+        self._waiting: deque[Job] = deque(maxlen=1)
         self._stopped = False
         self._condition = threading.Condition()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)

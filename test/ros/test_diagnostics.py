@@ -76,6 +76,12 @@ LEVELS = {
         "no pairs: the nearest stamps differ by 8.0 ms, sync.tolerance_ms is 5",
     ),
     "drops": ({"counts": PairingCounts(paired=60, dropped=7, unpaired=[1, 0])}, "input", WARN, "7 pairs dropped"),
+    "drops before decoding": (
+        {"counts": PairingCounts(paired=60, dropped=7, undecoded=4)},
+        "input",
+        WARN,
+        "4 pairs dropped undecoded",
+    ),
     "single images lost": ({"counts": PairingCounts(paired=60, unpaired=[1, 0])}, "input", WARN, "1 images without"),
     "2D": ({"no_cones_reason": "no CameraInfo"}, "stereo", WARN, "2D only: no CameraInfo"),
     "no tf": ({"frame_reason": "no chain"}, "stereo", WARN, "no chain"),

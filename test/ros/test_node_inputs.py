@@ -8,9 +8,12 @@ from itertools import cycle
 
 import numpy as np
 import pytest
-from harness import FRAME_IDS, NodeProcess, blank_image, boxes_of, image_of, jpeg_of, painted, values_of
+from harness import FRAME_IDS, NodeProcess, blank_image, boxes_of, image_of, jpeg_of, painted, time_of, values_of
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
+
+from cone_detector.ros.inputs import Inputs
+from cone_detector.settings import Settings
 
 BLUE, YELLOW = 0, 4
 LEFT_BOX, RIGHT_BOX = (200, 300, 240, 360), (900, 312, 936, 372)
@@ -83,6 +86,39 @@ def test_compressed_pairs_are_decoded(engines, rig):
         assert answered(rig, send) == EXPECTED
         latency = rig.received["latency"][-1].status[0]
         assert float(values_of(latency)["decode_ms"]) > 0
+        assert float(values_of(latency)["total_ms"]) > float(values_of(latency)["decode_ms"])
+
+
+def test_compressed_pairs_that_come_too_fast_are_dropped_as_pairs_and_counted(engines, rig):
+    parameters = {
+        "engine.directory": engines,
+        "input.compressed": True,
+        "topics.left_image": "l",
+        "topics.right_image": "r",
+    }
+    # Nothing takes longer to decode than noise.
+    noise = jpeg_of(np.random.default_rng(0).integers(0, 256, LEFT.shape, np.uint8), 0)
+    with publishers(rig, CompressedImage, "l", "r") as cameras, NodeProcess(**parameters):
+
+        def send():
+            noise.header.stamp = time_of(rig.now_ns())
+            for camera in cameras:
+                camera.publish(noise)
+
+        status = rig.status_while(send, "input", lambda s: "pairs dropped undecoded" in s.message)
+        values = {key: float(value) for key, value in values_of(status).items() if key.startswith(("dropped", "pairs"))}
+        assert 0 < values["dropped undecoded"] <= values["dropped pairs"] < values["pairs"]
+
+
+def test_a_long_history_has_no_more_memory_touched_than_images_pile_up(rig, monkeypatch):
+    sizes = []
+    monkeypatch.setattr("cone_detector.ros.inputs.reserve", sizes.append)
+    for depth in (1, 5, 100):
+        inputs = Inputs(rig.node, Settings({"qos.depth": depth}), offer=None, on_fault=None)
+        inputs.open()
+        inputs.close()
+    short, usual, long = sizes
+    assert short < usual == long
 
 
 def test_publishers_that_do_not_fit_are_named_with_the_setting(engines, rig):
