@@ -15,6 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from cone_detector.paths import shared
+from offline_tools.projection.model import PARAMETERS
 from offline_tools.projection.project import project
 
 
@@ -55,12 +56,16 @@ def table_of(found: dict[str, Any]) -> str:
     lines = [
         f"# {found['gpu']}, simulated",
         "",
-        f"Not measured: projected by `cone-tools projection` from times on {found['measured_on']}, within "
-        f"{found['error_pct']:.0f} %. A kernel starts in {calibration['kernel_start_us']:.2f} us and reaches {shares} "
-        f"of the peaks; uploads reach {calibration['upload_share_of_link']:.0%} of the link. `host` is the measuring "
-        "machine's CPU, not the car's. Milliseconds a pair of images, median.",
+        f"Not measured: projected by `cone-tools projection` from times on {found['measured_on']}. At what is known of "
+        f"an RTX 4060 (below), `network` is off by up to {found['network_error_pct']:.0f} % and `upload` by up to "
+        f"{found['upload_error_pct']:.0f} %: weighted by what they take of `GPU`, {found['error_pct']:.0f} %. A kernel "
+        f"starts in {calibration['kernel_start_us']:.2f} us and reaches {shares} of the peaks; uploads reach "
+        f"{calibration['upload_share_of_link']:.0%} of the link. {_fit(calibration)}",
         "",
-        "| plan (simulated) | network | upload | GPU | host | 2D | 3D |",
+        "Milliseconds a pair of images, median. The last three columns hold the measuring machine's host: they say "
+        "nothing of the car's CPU, and the errors above are not theirs.",
+        "",
+        "| plan (simulated) | network | upload | GPU | that host | 2D with that host | 3D with that host |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
         *(
             f"| {one['model']} {one['canvas']} {one['precision']} | {one['compute_ms']:.2f} | {one['upload_ms']:.2f} "
@@ -87,6 +92,16 @@ def table_of(found: dict[str, Any]) -> str:
         ),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _fit(calibration: dict[str, Any]) -> str:
+    """What the points of the fit tell of it."""
+    if misfits := calibration["misfits_pct"]:
+        return f"Of {len(misfits)} measured times the worst is missed by {max(map(abs, misfits.values())):.0f} %."
+    return (
+        f"Measured times: {calibration['points']}, for {PARAMETERS} parameters: the fit misses none of them, which "
+        "proves nothing, and shares that they leave open are assumed."
+    )
 
 
 def _write(file: Path, text: str) -> None:

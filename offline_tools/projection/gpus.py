@@ -35,9 +35,10 @@ class GpuSpec:
         )  # fmt: skip
 
 
-# NVIDIA's data sheets of H200 and H100 SXM, and of the RTX 4060 (Ada whitepaper: AD107, 115 W, 2.46 GHz boost).
+# Named as CUDA names them: an "H100 PCIe" or "H200 NVL" has other multiprocessors, clocks and memory.
+# NVIDIA's data sheets of H200 SXM and H100 SXM, and of the RTX 4060 (Ada whitepaper: AD107, 115 W, 2.46 GHz boost).
 H200 = GpuSpec("NVIDIA H200", 132, 1979.0, 989.0, 4800.0, 50.0, 132 * 64 * 1.98, 63.0)
-H100 = GpuSpec("NVIDIA H100", 132, 1979.0, 989.0, 3350.0, 50.0, 132 * 64 * 1.98, 63.0)
+H100 = GpuSpec("NVIDIA H100 80GB HBM3", 132, 1979.0, 989.0, 3350.0, 50.0, 132 * 64 * 1.98, 63.0)
 RTX_4060 = GpuSpec("NVIDIA GeForce RTX 4060", 24, 121.0, 60.5, 272.0, 24.0, 24 * 64 * 2.46, 15.75)
 MEASURED = (H200, H100)
 
@@ -45,6 +46,6 @@ MEASURED = (H200, H100)
 def spec_of(name: str) -> GpuSpec:
     """The measured GPU of that name. Raises ValueError for one whose specifications are not known here."""
     for spec in MEASURED:
-        if name.startswith(spec.name):
+        if name == spec.name:
             return spec
     raise ValueError(f"no specifications of '{name}': known are {', '.join(spec.name for spec in MEASURED)}")

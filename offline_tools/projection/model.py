@@ -24,6 +24,8 @@ from offline_tools.projection.kernels import Kernel
 _USUAL_SHARE = 0.35
 _PRIOR_WEIGHT = 0.15
 PRECISIONS = ("fp16", "int8")
+# Of the fit: the start of a kernel, and each precision's share of the peaks.
+PARAMETERS = 1 + len(PRECISIONS)
 
 
 @dataclass(frozen=True)

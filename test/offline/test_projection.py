@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from small_network import save
 from cone_detector.engine.manifest import read_manifest
 from offline_tools import projection
 from offline_tools.projection import passes
-from offline_tools.projection.gpus import H200, RTX_4060, spec_of
+from offline_tools.projection.gpus import H100, H200, RTX_4060, GpuSpec, spec_of
 from offline_tools.projection.kernels import Kernel, kernels_of
 from offline_tools.projection.model import Point, fit
 from offline_tools.projection.networks import Network, need
@@ -96,13 +97,23 @@ def test_the_projection_names_its_errors_at_known_points_and_says_simulated(tmp_
     assert found["engine"] == "yolo11n 640 int8"
     network, upload = found["known_points"]
     assert network["error_pct"] == pytest.approx(100 * (network["projected_ms"] / 0.99 - 1), abs=0.1)
-    assert found["error_pct"] >= abs(network["error_pct"])
+    fp16, int8 = found["engines"]
+    assert (found["network_error_pct"], found["upload_error_pct"]) == (
+        abs(network["error_pct"]),
+        abs(upload["error_pct"]),
+    )
+    assert found["upload_error_pct"] > found["error_pct"] > found["network_error_pct"]
+    parts = int8["compute_ms"] * found["network_error_pct"] + int8["upload_ms"] * found["upload_error_pct"]
+    assert found["error_pct"] == pytest.approx(parts / (int8["compute_ms"] + int8["upload_ms"]), abs=0.1)
     # 4.9 MB over the link at the share that was measured, and through the host's own copy.
     assert upload["projected_ms"] == pytest.approx(4.9152 * (1 / (15.75 * 40 / 63) + 1 / 6 - 1 / 40), abs=1e-3)
-    fp16, int8 = found["engines"]
     assert int8["compute_ms"] < fp16["compute_ms"]
     assert int8["frame_ms"] == pytest.approx(int8["gpu_ms"] + int8["host_ms"], abs=2e-3)
-    assert "simulated" in table.read_text().splitlines()[0]
+    lines = table.read_text().splitlines()
+    assert "simulated" in lines[0]
+    assert f"`upload` by up to {found['upload_error_pct']:.0f} %" in lines[2]
+    assert "Measured times: 2, for 3 parameters" in lines[2]
+    assert "| 2D with that host | 3D with that host |" in table.read_text()
 
 
 def test_each_pass_has_a_cost_in_which_a_canvas_is_uploaded_once() -> None:
@@ -132,9 +143,25 @@ def test_a_close_up_brings_its_own_pixels_whenever_it_runs(monkeypatch: pytest.M
 
 
 def test_parts_of_the_gpu_join_the_calibration() -> None:
-    few = [{"model": "yolo11n", "precision": "fp16", "canvas": "640", "sms": 8, "graph_ms": 1.4}]
+    few = [
+        {"model": "yolo11n", "precision": "fp16", "canvas": "640", "sms": sms, "graph_ms": ms}
+        for sms, ms in ((8, 1.4), (64, 4.2))
+    ]
     found = project(measured(few_sms=few), [ENGINES])
-    assert "yolo11n fp16 640, 8 SMs" in found["calibration"]["misfits_pct"]
+    misfits = found["calibration"]["misfits_pct"]
+    assert misfits.keys() == {f"yolo11n {name}" for name in (
+        "fp16 640, all SMs", "int8 640, all SMs", "fp16 640, 8 SMs", "fp16 640, 64 SMs"
+    )}  # fmt: skip
+    # 64 multiprocessors that take longer than 8 fit no roofline: that must show in the error.
+    assert found["network_error_pct"] == pytest.approx(np.percentile(np.abs(list(misfits.values())), 90), abs=0.1)
+    assert found["network_error_pct"] > max(abs(one["error_pct"]) for one in found["known_points"][:1])
+
+
+def test_misfits_of_no_more_points_than_parameters_are_not_given() -> None:
+    few = [{"model": "yolo11n", "precision": "fp16", "canvas": "640", "sms": 8, "graph_ms": 14.0}]
+    found = project(measured(few_sms=few), [ENGINES])
+    assert (found["calibration"]["points"], found["calibration"]["misfits_pct"]) == (3, {})
+    assert found["network_error_pct"] == abs(found["known_points"][0]["error_pct"])
 
 
 @pytest.mark.parametrize(
@@ -149,10 +176,25 @@ def test_what_cannot_be_projected_is_refused(change: dict[str, object], message:
         project(measured(**change), [ENGINES])
 
 
+def test_a_projection_whose_error_nothing_tells_is_refused(tmp_path: Path) -> None:
+    for path in ENGINES.glob("yolo11n-640-int8-qdq.*"):
+        shutil.copy(path, tmp_path)
+    int8 = measured()["engines"][1:]
+    with pytest.raises(ValueError, match="nothing tells the error of the network"):
+        project(measured(engines=int8), [tmp_path])
+
+
 def test_a_missing_onnx_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no ONNX of yolo11n 640 fp16"):
         project(measured(), [tmp_path])
 
 
-def test_gpus_are_known_by_the_name_that_cuda_gives() -> None:
-    assert spec_of("NVIDIA H100 80GB HBM3").sms == 132
+@pytest.mark.parametrize("spec", [H100, H200])
+def test_gpus_are_known_by_the_name_that_cuda_gives(spec: GpuSpec) -> None:
+    assert spec_of(spec.name) is spec
+
+
+@pytest.mark.parametrize("name", ["NVIDIA H100 PCIe", "NVIDIA H100 NVL", "NVIDIA H200 NVL", "NVIDIA H100 MIG 1g.10gb"])
+def test_a_gpu_that_is_only_named_like_a_known_one_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"no specifications of '{name}'"):
+        spec_of(name)

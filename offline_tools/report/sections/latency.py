@@ -140,7 +140,9 @@ def _worse(record: Node) -> Parts:
         prose("{name} by {by}", name=one.at("name").label(), by=one.at("error_pct").value(0, " %").shown(signed=True))
         for one in found
     ]
-    return prose(" That is of the network; a known point is missed by more: {points}.", points=listed(points))
+    return prose(
+        " That is of network and upload together; a known point is missed by more: {points}.", points=listed(points)
+    )
 
 
 def _projected(one: Node) -> Row:
