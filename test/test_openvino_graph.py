@@ -33,7 +33,7 @@ def test_a_float_network_locates_the_same_boxes_from_its_best_anchors_alone():
     file = ENGINES / "yolo11n-320.onnx"
     plain, rewritten = ov.Core().read_model(file), ov.Core().read_model(file)
     spare_work(rewritten)
-    # The box heads of three strides have become one product.
+    # The box heads of three strides have become products of the best anchors alone.
     assert kinds(rewritten)["Convolution"] == kinds(plain)["Convolution"] - 3
     np.testing.assert_allclose(answer(rewritten), answer(plain), rtol=1e-3, atol=1e-2)
 

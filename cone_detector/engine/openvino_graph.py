@@ -67,24 +67,20 @@ def _locate_best_only(model: ov.Model) -> None:
         shapes = {weights.shape for _, weights, _ in levels}
         if len(levels) < len(ends) or len(shapes) > 1 or pick.get_output_partial_shape(0).is_dynamic:
             continue
-        best = spread[2].input_value(0)
-        images, outputs, count = pick.get_output_shape(0)
-        features, firsts, seen = [], [], 0
-        for convolution, _, _ in levels:
-            _, inputs, height, width = convolution.input_value(0).get_shape()
-            rows = ops.transpose(convolution.input_value(0), ops.constant([0, 2, 3, 1]))
-            features.append(ops.reshape(rows, ops.constant([images, height * width, inputs]), False))
-            firsts.append(seen)
-            seen += height * width
-        chosen = ops.gather(ops.concat(features, 1), best, ops.constant(1), 1)
-        # Three small products, of which one counts: which level an anchor belongs to is known at run time only.
-        every = ops.matmul(chosen, ops.constant(np.concatenate([weights for _, weights, _ in levels])), False, True)
-        every = ops.add(every, ops.constant(np.concatenate([bias for _, _, bias in levels])))
-        every = ops.reshape(every, ops.constant([images, count, len(levels), outputs]), False)
-        index = ops.convert(ops.unsqueeze(best, ops.constant(2)), "i32")
-        beyond = ops.convert(ops.greater_equal(index, ops.constant(np.array(firsts[1:], np.int32))), "i32")
-        level_of = ops.reduce_sum(beyond, ops.constant([2]), False)
-        boxes = ops.gather(every, level_of, ops.constant(2), 2)
+        best = ops.convert(spread[2].input_value(0), "i32")
+        boxes, first = None, 0
+        for convolution, weights, bias in levels:
+            features = ops.transpose(convolution.input_value(0), ops.constant([0, 2, 3, 1]))
+            images, height, width, inputs = features.output(0).get_shape()
+            features = ops.reshape(features, ops.constant([images, height * width, inputs]), False)
+            # Which level an anchor belongs to is known at run time only, so each one answers for all: what it says of
+            # another's anchors, at its own nearest place, does not count.
+            within = ops.clamp(ops.subtract(best, ops.constant(np.int32(first))), 0, height * width - 1)
+            chosen = ops.gather(features, within, ops.constant(1), 1)
+            found = ops.add(ops.matmul(chosen, ops.constant(weights), False, True), ops.constant(bias))
+            here = ops.unsqueeze(ops.greater_equal(best, ops.constant(np.int32(first))), ops.constant(2))
+            boxes = found if boxes is None else ops.select(here, found, boxes)
+            first += height * width
         _replace(pick, ops.transpose(boxes, ops.constant([0, 2, 1])))
 
 
