@@ -76,3 +76,11 @@ def test_figures_are_those_of_the_records(name):
     from cone_detector.replay.figures import pages
 
     assert (ROOT / name).read_text() == pages(ROOT)[ROOT / name], "run `make figures`"
+
+
+def test_each_record_is_described_in_the_index():
+    rows = [
+        line.split("|") for line in (ROOT / "docs/benchmarks/README.md").read_text().splitlines() if ".json)" in line
+    ]
+    assert rows
+    assert [name for _, name, what, command, *_ in rows if not (what.strip() and command.strip())] == []

@@ -23,6 +23,10 @@ Row = tuple[str, str, str]
 _KNOWN = {
     "accuracy": ("mAP of the shipped engine files on labelled frames", "cone-tools evaluate engines/*.json --json"),
     "adaptive": ("adaptive policies: cost and accuracy beside fixed 320 and 640, a paced run", "cone-tools policies"),
+    "adaptive_nvidia-geforce-rtx-4060-simulated": (
+        "the same policies at the costs that are expected of the car's GPU",
+        "cone-tools policies --costs docs/benchmarks/rtx4060.json --only-costs",
+    ),
     "campaign": ("training campaign: techniques, and which engine was chosen", "cone-tools campaign"),
     "cpu_pipeline": ("the whole pipeline on a CPU beside bare inference and ultralytics", "cone-replay bench-cpu"),
     "data_check": ("checks of the data that models were trained on", "cone-tools data check"),
