@@ -114,10 +114,11 @@ class ConeTracker:
             old, new = _associated(predicted, cones)
         if len(old) >= _LEAST_PAIRS:
             motion = _motion_between(before.position[old], cones.position[new], elapsed)
+            predicted = _predicted(before, motion, elapsed, _DRIFT_M_PER_S)
+            old, new = _associated(predicted, cones)
+            # It carries the cones to where they are, whatever the stamps say, but only a possible one will do so again.
             if np.hypot(*motion.move) <= _HIGHEST_SPEED_M_S:
                 self._motion = motion
-                predicted = _predicted(before, motion, elapsed, _DRIFT_M_PER_S)
-                old, new = _associated(predicted, cones)
         self._cones = predicted
         return old, new
 
