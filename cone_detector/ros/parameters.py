@@ -12,8 +12,8 @@ from rclpy.parameter import Parameter
 
 from cone_detector.settings import BY_NAME, SETTINGS, Setting, SettingError, Settings
 
-# Declared by rclpy itself, or by a subscription that lets its QoS be overridden.
-_FOREIGN = ("use_sim_time", "start_type_description_service", "qos_overrides.")
+# Declared by rclpy itself.
+_FOREIGN = ("use_sim_time", "start_type_description_service")
 
 
 def at_reload(setting: Setting) -> bool:
@@ -104,7 +104,7 @@ def _take_unknown(node: Node) -> list[str]:
     """One line for each given parameter that is none of ours; they are undeclared, as if they had not been given."""
     lines = []
     for name in sorted(node.get_parameters_by_prefix("")):
-        if name in BY_NAME or name.startswith(_FOREIGN):
+        if name in BY_NAME or name in _FOREIGN:
             continue
         close = get_close_matches(name, BY_NAME, 1)
         hint = f": did you mean '{close[0]}'?" if close else ""

@@ -87,10 +87,12 @@ def test_a_second_signal_does_not_cut_the_end_short(engines):
 
 
 def test_a_misspelt_parameter_is_named_and_a_whole_number_is_taken_for_a_real_one(rig):
-    with NodeProcess(autostart=False, confidense=0.5, confidence=1) as node:
+    qos = "qos_overrides./cones.publisher.reliability"
+    with NodeProcess(**{"autostart": False, "confidense": 0.5, "confidence": 1, qos: "best_effort"}) as node:
         assert rig.get_parameter("confidence").double_value == 1.0
         expected = "parameter 'confidense' is none of this node's and is ignored: did you mean 'confidence'?"
         assert expected in node.log
+        assert f"parameter '{qos}' is none of this node's and is ignored" in node.log
 
 
 def test_a_managed_node_goes_through_its_states_and_survives_a_bad_start(engines, rig, tmp_path):
