@@ -135,7 +135,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--rate", type=float, default=0.0, help="pairs a second; 0: as recorded")
     run.add_argument("--seconds", type=float, default=0.0, help="loop over the bag for so long; 0: play it once")
-    run.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the node")
+    run.add_argument(
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of the node; with --attach one that it was given, for the record",
+    )
     run.add_argument("--attach", action="store_true", help="measure the node that runs already (mode ros)")
     run.add_argument("--output", type=Path, default=Path("replay_output"), help="folder for JSON, plots and logs")
     for name in ("left", "right", "side-by-side"):

@@ -16,7 +16,7 @@ from cone_detector.replay.bag_topics import StereoTopics
 from cone_detector.replay.bags import StereoBag
 from cone_detector.replay.processes import Child, ReplayError, ros_environment, running
 from cone_detector.replay.records import Recording
-from cone_detector.settings import Value
+from cone_detector.settings import BY_NAME, SettingError, Value
 
 if TYPE_CHECKING:
     from cone_detector.ros.recorder import Answer, Recorder
@@ -33,8 +33,8 @@ _ATTACH_S = 60.0
 class RosReplay:
     """How to replay. rate_hz: 0 plays as recorded. seconds: 0 plays the bag once. attach: to a node that runs already.
 
-    settings: parameters of the node that is started. ros_arguments: for the player and the listener, as remappings.
-    logs: folder of the processes' logs.
+    settings: parameters of the node that is started, or, with attach, that it was given. ros_arguments: for the player
+    and the listener, as remappings. logs: folder of the processes' logs.
     """
 
     bag: Path
@@ -51,9 +51,10 @@ class RosReplay:
 def replay(plan: RosReplay) -> tuple[Recording, dict[int, int], list[Answer]]:
     """Plays the bag and listens.
 
-    Returns the recording, the bag's pair number by stamp, and all complete answers. Raises BagError, or ReplayError
-    where a process fails.
+    Returns the recording, the bag's pair number by stamp, and all complete answers. Raises BagError, SettingError
+    where the node would not hear the player, or ReplayError where a process fails.
     """
+    _check_heard(plan.settings)
     # A bag that cannot serve is said at once, without a node.
     StereoBag(plan.bag, plan.topics).close()
     # The listener lives in this process and reads the same variables.
@@ -100,6 +101,15 @@ def replay(plan: RosReplay) -> tuple[Recording, dict[int, int], list[Answer]]:
     if not answers:
         raise ReplayError("the node answered no pair" + (f"; {node.log} says:\n{node.last_words()}" if node else ""))
     return recording, numbers, answers
+
+
+def _check_heard(settings: Mapping[str, Value]) -> None:
+    """Raises SettingError for what keeps the node from what is played: two images, under the default names."""
+    for name, value in settings.items():
+        if (name == "input.mode" or name.startswith("topics.")) and value != BY_NAME[name].default:
+            raise SettingError(
+                f"{name} is '{value}': a bag is played as two images under the default names; leave it out, or remap"
+            )
 
 
 def node_arguments(settings: Mapping[str, Value]) -> list[str]:

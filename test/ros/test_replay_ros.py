@@ -80,12 +80,22 @@ def test_compressed_images_reach_the_node_as_recorded(engines, tmp_path):
 def test_a_running_node_is_measured_and_goes_on(bag_path, engines, tmp_path):
     with NodeProcess(**{"engine.directory": engines, "policy.name": "fixed_320"}) as node:
         node.wait_for_log("engine:")
-        done = run("cone_detector.replay.cli", "run", bag_path, "--attach", "--rate", 3, "--output", tmp_path)
+        done = run(
+            "cone_detector.replay.cli", "run", bag_path, "--attach", "--rate", 3, "--output", tmp_path,
+            "--param", "policy.name=fixed_320",
+        )  # fmt: skip
         assert done.returncode == 0, done.stderr + node.log
         assert node.process.poll() is None
     report = json.loads((tmp_path / "replay.json").read_text())
     assert report["pairs"]["processed"] == PAIRS
     assert set(report["timeline"]["passes"]) == {"320"}
+    assert report["settings"] == {"policy.name": "fixed_320"}
+
+
+@pytest.mark.parametrize("parameter", ["topics.left_image=/zed/left", "input.mode=side_by_side"])
+def test_a_parameter_that_would_make_the_node_deaf_is_refused_at_once(bag_path, tmp_path, capsys, parameter):
+    assert cli.main(["run", str(bag_path), "--param", parameter, "--output", str(tmp_path)]) == 1
+    assert f"{parameter.split('=')[0]} is '" in capsys.readouterr().err
 
 
 def test_a_node_that_cannot_start_shows_its_error(bag_path, tmp_path):
