@@ -9,7 +9,23 @@ from launch.actions import DeclareLaunchArgument, Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from cone_detector.ros.launching import node_actions
+from cone_detector.ros.arguments import to_text
+from cone_detector.ros.launching import Given, detector
+
+
+def player(given: Given) -> Node:
+    """Plays the bag and measures the node, which it tells apart by what was given."""
+    options = [part for name in ("rate", "seconds", "output") for part in (f"--{name}", LaunchConfiguration(name))]
+    parameters = [part for name, value in given.parameters.items() for part in ("--param", f"{name}={to_text(value)}")]
+    return Node(
+        package="cone_detector",
+        executable="cone-replay",
+        namespace=given.namespace,
+        remappings=given.remappings,
+        arguments=["run", LaunchConfiguration("bag"), "--attach", *options, *parameters],
+        output="screen",
+        on_exit=Shutdown(),
+    )
 
 
 def generate_launch_description():
@@ -19,14 +35,5 @@ def generate_launch_description():
         DeclareLaunchArgument("seconds", default_value="0.0", description="Loop for so long; 0: play it once."),
         DeclareLaunchArgument("output", default_value="replay_output", description="Folder of the report."),
     ]
-    options = [part for name in ("rate", "seconds", "output") for part in (f"--{name}", LaunchConfiguration(name))]
-    replay = Node(
-        package="cone_detector",
-        executable="cone-replay",
-        namespace=LaunchConfiguration("namespace"),
-        arguments=["run", LaunchConfiguration("bag"), "--attach", *options],
-        output="screen",
-        on_exit=Shutdown(),
-    )
     # The bag is played under the default topic names: the cameras' YAML is not for it.
-    return LaunchDescription([*bag, *node_actions(config="", required=True), replay])
+    return LaunchDescription([*bag, detector(config="", companion=player)])

@@ -3,8 +3,8 @@
 
 from launch import LaunchDescription
 
-from cone_detector.ros.launching import node_actions
+from cone_detector.ros.launching import detector
 
 
 def generate_launch_description():
-    return LaunchDescription(node_actions(config="stereo.yaml"))
+    return LaunchDescription([detector(config="stereo.yaml")])

@@ -11,7 +11,8 @@ from cone_detector.settings import BY_NAME
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "docs/benchmarks/README.md"]
-ARGUMENTS = {"config", "namespace", "remap", "log_level", "fastdds_profile", "bag", "rate", "seconds", "output"}
+ARGUMENTS = {"use_sim_time", "config", "namespace", "remap", "log_level", "fastdds_profile"}
+ARGUMENTS |= {"bag", "rate", "seconds", "output"}
 # Arguments of the camera driver's launch file.
 FOREIGN_ARGUMENTS = {"camera_model", "ros_params_override_path"}
 

@@ -2,7 +2,6 @@
 """Launch arguments: every default from the settings, every value checked, what was not given not passed on."""
 
 import ast
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -74,16 +73,3 @@ def test_no_launch_file_writes_a_default_of_a_setting(path):
         if ast.unparse(name) == "setting.name":
             default = next(keyword.value for keyword in call.keywords if keyword.arg == "default_value")
             assert ast.unparse(default) == "to_text(setting.default)"
-
-
-@pytest.mark.ros
-@pytest.mark.skipif(find_spec("launch_ros") is None, reason="launch comes with apt's ROS 2, there are no wheels of it")
-@pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)
-def test_a_launch_file_offers_every_setting_with_its_default(path):
-    spec = spec_from_file_location("launch_file", path)
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    arguments = {a.name: a for a in module.generate_launch_description().get_launch_arguments()}
-    for setting in SETTINGS:
-        text = "".join(part.text for part in arguments[setting.name].default_value)
-        assert from_text(setting, text) == setting.default

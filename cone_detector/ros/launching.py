@@ -8,53 +8,90 @@ A value given as an argument wins over the YAML file, which wins over the defaul
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescriptionEntity
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable, Shutdown
+from launch.actions import DeclareLaunchArgument, GroupAction, OpaqueFunction, SetEnvironmentVariable, Shutdown
+from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from cone_detector.ros.arguments import describe, overrides, remappings, to_text
+from cone_detector.ros.arguments import describe, from_text, overrides, remappings, to_text
 from cone_detector.ros.malloc import ENVIRONMENT
-from cone_detector.settings import BY_NAME, SETTINGS, SettingError
+from cone_detector.settings import BY_NAME, SETTINGS, Setting, SettingError, Value
 from cone_detector.transport import PROFILE_VARIABLES, installed_profile, profile_in_use
 
 PACKAGE = "cone_detector"
 
+# rclpy's own parameter, and so none of the table.
+_SIM_TIME = Setting("use_sim_time", False, "Take the time from /clock.")
 
-def node_actions(config: str, required: bool = False) -> list[LaunchDescriptionEntity]:
+# In a bigger launch other programs' arguments come along: a name must be this close to one of ours to be a slip.
+_SLIP = 0.85
+
+_OWN = {
+    "config": "YAML file of parameters; empty: none.",
+    "namespace": "Namespace of the node and of its relative topics.",
+    "remap": "Topics to rename, as 'left/image:=/zed/left cones:=/track/cones'.",
+    "log_level": "debug, info, warn, error or fatal.",
+    "fastdds_profile": (
+        "Fast DDS profile of the node; give the camera driver the same one. Empty: the built-in transports."
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a user gave of the node: parameters, namespace, and remappings as (from, to)."""
+
+    parameters: dict[str, Value]
+    namespace: str
+    remappings: list[tuple[str, str]]
+
+
+def detector(config: str, companion: Callable[[Given], Node] | None = None) -> GroupAction:
     """Everything that starts the detector: arguments first, then the environment, then the node.
 
-    config: default of the argument `config`, a file of the package's folder `config`; empty for none.
-    required: whether all else ends when the node does.
+    It is a scope of its own: a second one beside it sees no default of the first as given, and the environment is the
+    node's alone. config: default of the argument `config`, a file of the package's folder `config`; empty for none.
+    companion: makes what is started with the node, in the same environment, and is of no use without it.
     """
-    given: set[str] = set()
+    names: set[str] = set()
 
     def remember(context: LaunchContext) -> None:
-        given.update(context.launch_configurations)
+        names.update(context.launch_configurations)
+        _warn_of_slips(names)
 
     def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-        return [*_environment(context), _node(context, given, required)]
+        given = _given(context, names)
+        node = _node(context, given, names, required=companion is not None)
+        return [*_environment(context), node, *([companion(given)] if companion else [])]
 
     # Once an argument is declared, a value that was given looks like a default: remember before that.
-    return [OpaqueFunction(function=remember), *_arguments(config), OpaqueFunction(function=start)]
+    actions = [OpaqueFunction(function=remember), *_arguments(config), OpaqueFunction(function=start)]
+    return GroupAction(actions, scoped=True, forwarding=True)
+
+
+def _warn_of_slips(names: set[str]) -> None:
+    known = {_SIM_TIME.name, *_OWN, *BY_NAME}
+    for name in sorted(names - known):
+        for close in get_close_matches(name, known, 1, _SLIP):
+            get_logger(PACKAGE).warning(f"argument '{name}' is none of the detector's: did you mean '{close}'?")
 
 
 def _arguments(config: str) -> list[DeclareLaunchArgument]:
     share = get_package_share_directory(PACKAGE)
-    own = [
-        ("config", f"{share}/config/{config}" if config else "", "YAML file of parameters; empty: none."),
-        ("namespace", "", "Namespace of the node and of its relative topics."),
-        ("remap", "", "Topics to rename, as 'left/image:=/zed/left cones:=/track/cones'."),
-        ("log_level", "info", "debug, info, warn, error or fatal."),
-        (
-            "fastdds_profile",
-            profile_in_use() or str(installed_profile()),
-            "Fast DDS profile of the node; give the camera driver the same one. Empty: the built-in transports.",
-        ),
+    defaults = {
+        "config": f"{share}/config/{config}" if config else "",
+        "log_level": "info",
+        "fastdds_profile": profile_in_use() or str(installed_profile()),
+    }
+    arguments = [
+        DeclareLaunchArgument(name, default_value=defaults.get(name, ""), description=doc) for name, doc in _OWN.items()
     ]
-    arguments = [DeclareLaunchArgument(name, default_value=value, description=doc) for name, value, doc in own]
     return arguments + [
         DeclareLaunchArgument(
             setting.name,
@@ -62,34 +99,42 @@ def _arguments(config: str) -> list[DeclareLaunchArgument]:
             description=describe(setting),
             choices=list(setting.choices) or None,
         )
-        for setting in SETTINGS
+        for setting in (_SIM_TIME, *SETTINGS)
     ]
 
 
 def _environment(context: LaunchContext) -> list[SetEnvironmentVariable]:
-    profile = LaunchConfiguration("fastdds_profile").perform(context)
+    profile = _argument(context, "fastdds_profile")
     if profile and not os.path.isfile(profile):
         raise SettingError(f"fastdds_profile is '{profile}', which is no file; empty leaves the built-in transports")
     variables = ENVIRONMENT | (dict.fromkeys(PROFILE_VARIABLES, profile) if profile else {})
     return [SetEnvironmentVariable(name, value) for name, value in variables.items()]
 
 
-def _node(context: LaunchContext, given: set[str], required: bool) -> Node:
-    def argument(name: str) -> str:
-        return LaunchConfiguration(name).perform(context)
+def _argument(context: LaunchContext, name: str) -> str:
+    return LaunchConfiguration(name).perform(context)
 
-    config = argument("config")
+
+def _given(context: LaunchContext, names: set[str]) -> Given:
+    parameters = overrides({name: _argument(context, name) for name in names if name in BY_NAME})
+    return Given(parameters, _argument(context, "namespace"), remappings(_argument(context, "remap")))
+
+
+def _node(context: LaunchContext, given: Given, names: set[str], required: bool) -> Node:
+    config = _argument(context, "config")
     if config and not os.path.isfile(config):
         raise SettingError(f"config is '{config}', which is no file")
-    changes = overrides({name: argument(name) for name in given if name in BY_NAME})
+    changes = dict(given.parameters)
+    if _SIM_TIME.name in names:
+        changes[_SIM_TIME.name] = from_text(_SIM_TIME, _argument(context, _SIM_TIME.name))
     return Node(
         package=PACKAGE,
         executable="cone_detector_node",
         name=PACKAGE,
-        namespace=argument("namespace"),
+        namespace=given.namespace,
         parameters=[source for source in (config, changes) if source],
-        remappings=remappings(argument("remap")),
-        ros_arguments=["--log-level", argument("log_level")],
+        remappings=given.remappings,
+        ros_arguments=["--log-level", _argument(context, "log_level")],
         output="screen",
         emulate_tty=True,
         on_exit=Shutdown() if required else None,
