@@ -84,7 +84,7 @@ class Pipeline:
         """
         self._stop.set()
         if self._thread.ident is None:
-            self._detector.close()
+            self._close([*self._retired, self._detector])
         else:
             self._thread.join(_STOP_S)
 

@@ -242,6 +242,15 @@ def test_stop_closes_the_engine():
     assert made.engine.closed
 
 
+def test_stop_closes_all_engines_of_a_pipeline_that_never_started():
+    old, new = detector(), detector()
+    log = Log()
+    pipeline = Pipeline(old, log.result, log.fault, tolerance_ns=0)
+    pipeline.swap(new)
+    pipeline.stop()
+    assert (old.engine.closed, new.engine.closed) == (True, True)
+
+
 class TestTracking:
     SETTINGS = Settings({"policy.name": "fixed_640", "stereo.tracking": True, "stereo.track_confirm_frames": 1})
 

@@ -159,5 +159,7 @@ def test_a_pass_that_hangs_does_not_hold_up_the_end_of_the_node(engines, rig):
             return "from here on it hangs" in node.log
 
         until(hangs, "a pass that hangs")
+        status = rig.status_while(hangs, "inference", lambda s: s.message.startswith("no frame finished in "))
+        assert status.level == status.ERROR
         assert node.stop() == 0
         assert "a pass hangs" in node.log
