@@ -155,7 +155,7 @@ class StereoDetector:
     ) -> StereoResult:
         """Finds the cones of the stereo frame that lies in `slot`.
 
-        arrival_ns: perf_counter_ns when the pair was complete, for the deadline; now where not given.
+        arrival_ns: perf_counter_ns when the second image came, for the deadline; now where not given.
         clock: goes on with stage times that began earlier. stamp_ns: the camera's, for tracking; one that does not
         grow begins anew. Raises EngineError where the engine fails.
         """
