@@ -7,7 +7,7 @@ The node, the replay benchmark and the evaluation all drive this one class.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter_ns
 from typing import Any
 
@@ -31,7 +31,7 @@ from cone_detector.adaptive.policies import Fixed
 from cone_detector.boxes import keep_confident, split_by_confidence, suppress
 from cone_detector.classes import CLASS_NAMES
 from cone_detector.detections import Cones, Detections
-from cone_detector.engine.contract import Engine
+from cone_detector.engine.contract import Engine, PassTimes
 from cone_detector.frames import Frame
 from cone_detector.latency import StageClock
 from cone_detector.letterbox import Letterbox, LetterboxWriter
@@ -60,6 +60,7 @@ class StereoResult:
     steps: the passes that ran, each with its reason. ms: stage times in milliseconds, see `latency.STAGES`.
     evidence: what the policy measured after the first pass; None where it asks for none.
     forbidden: the reason for a second pass that the deadline forbade; empty otherwise.
+    device: where the passes ran. times: the device's own, of the last pass.
     """
 
     images: tuple[CameraImage, CameraImage]
@@ -71,6 +72,8 @@ class StereoResult:
     evidence: Evidence | None = None
     forbidden: str = ""
     track_ids: NDArray[np.int64] | None = None
+    device: str = ""
+    times: PassTimes = field(default_factory=PassTimes)
 
     @property
     def escalated(self) -> bool:
@@ -182,8 +185,19 @@ class StereoDetector:
         if plan.tracking and cones is not None:
             cones, ids = self._tracked(cones, stamp_ns)
         clock.lap("stereo")
+        # The engine fills its times anew with the next frame, or is no longer the node's when this one is published.
         return StereoResult(
-            images, found, cones, reason, tuple(steps), clock.ms, decision.evidence, decision.forbidden, ids
+            images,
+            found,
+            cones,
+            reason,
+            tuple(steps),
+            clock.ms,
+            decision.evidence,
+            decision.forbidden,
+            ids,
+            self.engine.device,
+            replace(self.engine.times),
         )
 
     def close(self) -> None:

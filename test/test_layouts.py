@@ -52,11 +52,10 @@ def latency_keys():
     step = SimpleNamespace(name="", reason="")
     result = SimpleNamespace(
         ms={}, steps=[step], escalated=False, evidence=None, forbidden="", detections=("", ""), cones=None,
-        no_cones_reason="",
+        no_cones_reason="", times=SimpleNamespace(upload_ms=0.0, compute_ms=0.0, download_ms=0.0),
     )  # fmt: skip
-    engine = SimpleNamespace(times=SimpleNamespace(upload_ms=0.0, compute_ms=0.0, download_ms=0.0))
     counts = SimpleNamespace(paired=0, dropped=0, unpaired=(0, 0))
-    return set(latency_values(FrameReport(result, 0.0, 0.0, counts, engine, "")))
+    return set(latency_values(FrameReport(result, 0.0, 0.0, counts, "")))
 
 
 def test_foxglove_places_each_configured_panel_once():

@@ -21,7 +21,6 @@ from visualization_msgs.msg import MarkerArray
 
 from cone_detector.detections import Cones
 from cone_detector.detector import StereoResult
-from cone_detector.engine.contract import Engine
 from cone_detector.latency import STAGES
 from cone_detector.messages import ConesMessage, DetectionsMessage, MarkersMessage, StatusMessage, points_message
 from cone_detector.pairing import PairingCounts, Slot
@@ -43,7 +42,6 @@ class FrameReport:
     age_ms: float
     skew_ms: float
     counts: PairingCounts
-    engine: Engine
     cones_frame: str
 
 
@@ -54,7 +52,7 @@ def latency_values(report: FrameReport) -> dict[str, Any]:
     measured). passes: that ran, in order, each with its reason. resolution: the last pass that ran. evidence: what the
     policy measured after the first pass, left and right. forbidden: the reason for a pass that the deadline forbade.
     """
-    result, times = report.result, report.engine.times
+    result, times = report.result, report.result.times
     last = result.steps[-1]
     return {
         **{f"{stage}_ms": result.ms.get(stage, 0.0) for stage in STAGES},
@@ -102,8 +100,7 @@ class Outputs:
         self._latency_message = StatusMessage("cone_detector: latency")
         self._number = Float32()
 
-    def publish(self, result: StereoResult, slot: Slot, settings: Settings, counts: PairingCounts, engine: Engine,
-                ) -> float:  # fmt: skip
+    def publish(self, result: StereoResult, slot: Slot, settings: Settings, counts: PairingCounts) -> float:
         """Publishes one frame, and its times last; adds `publish` to them. Returns the frame's age in milliseconds."""
         begin = perf_counter_ns()
         headers = (result.images[0].tag, result.images[1].tag)
@@ -119,7 +116,7 @@ class Outputs:
         result.ms["total"] = (now - max(slot.arrival_ns)) / 1e6
         age_ms = (self._clock.now().nanoseconds - min(slot.stamp_ns)) / 1e6
         if settings["publish.latency"]:
-            report = FrameReport(result, age_ms, slot.skew_ns / 1e6, counts, engine, frame)
+            report = FrameReport(result, age_ms, slot.skew_ns / 1e6, counts, frame)
             self._publish_latency(report, headers[0])
         if settings["publish.annotated"] and self._annotated.get_subscription_count():
             self._annotator.offer(result)
@@ -156,7 +153,7 @@ class Outputs:
 
     def _publish_latency(self, report: FrameReport, header: Header) -> None:
         values = latency_values(report)
-        message = self._latency_message.fill(values, header.stamp, values["passes"], report.engine.device)
+        message = self._latency_message.fill(values, header.stamp, values["passes"], report.result.device)
         self._latency.publish(message)
         for name, publisher in self._plots.items():
             if publisher.get_subscription_count() and math.isfinite(values[name]):

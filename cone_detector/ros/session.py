@@ -137,8 +137,7 @@ class Session:
 
     def _on_result(self, result: StereoResult, slot: Slot) -> None:
         self.camera_frame = result.images[0].tag.frame_id
-        engine = self.pipeline.detector.engine
-        age_ms = self.outputs.publish(result, slot, self._settings, self.counts, engine)
+        age_ms = self.outputs.publish(result, slot, self._settings, self.counts)
         self._statistics.add_result(result, age_ms)
 
     def _on_failure(self, error: Exception) -> None:

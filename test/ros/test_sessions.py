@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 from doubles import TableEngine, rows_of
-from harness import blank_image, until
+from harness import blank_image, until, values_of
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from std_msgs.msg import Header
@@ -155,3 +155,26 @@ def test_a_pass_that_hangs_does_not_hold_up_the_clean_up(bench, capfd):
     go_on.set()
     until(lambda: not bench.node.held_up, "end of the pass")
     assert engine.closed
+
+
+def test_a_frame_in_work_while_engines_change_is_reported_under_the_one_that_saw_it(bench, rig):
+    entered, go_on = threading.Event(), threading.Event()
+
+    def slow(name, canvas):
+        old.times.compute_ms = 7.0
+        entered.set()
+        assert go_on.wait(WAIT_S)
+        return EMPTY
+
+    old = TableEngine(slow)
+    old.device = "old"
+    assert bench.configure(old) == SUCCESS
+    assert bench.node.trigger_activate() == SUCCESS
+    until(bench.node._session.outputs._latency.get_subscription_count, "a listener")
+    bench.offer_pair()
+    assert entered.wait(WAIT_S)
+    bench.node._session.swap((answering("new"), "because"))
+    go_on.set()
+    report = rig.until_received("latency", lambda m: m.status[0].hardware_id in ("old", "new")).status[0]
+    assert report.hardware_id == "old"
+    assert values_of(report)["compute_ms"] == "7.000"
