@@ -23,6 +23,7 @@ class Known:
     command: str
 
 
+ADAPTIVE_ON_THE_CAR = "adaptive_nvidia-geforce-rtx-4060-simulated.json"
 _CAMPAIGN = "cone-tools campaign config/campaign/two_branches.yaml --record docs/benchmarks/campaign.json"
 _EVALUATE = "cone-tools evaluate engines/*.json --data DATASET --json docs/benchmarks/accuracy.json --shipped --note"
 KNOWN = {
@@ -40,6 +41,8 @@ KNOWN = {
         Known("cpu_pipeline.json", Kind.MEASURED, "the whole pipeline on a CPU beside ultralytics",
               "cone-replay bench-cpu"),
         Known("adaptive.json", Kind.MEASURED, "the adaptive policies", "cone-tools policies --data DATASET"),
+        Known(ADAPTIVE_ON_THE_CAR, Kind.SIMULATED, "the adaptive policies at the costs projected for the car's GPU",
+              "cone-tools policies --data DATASET --costs docs/benchmarks/rtx4060.json --only-costs"),
         Known("stereo.json", Kind.MEASURED, "the accuracy of cones in space",
               "cone-tools stereo --output docs/benchmarks/stereo.json"),
         Known("node_60hz.json", Kind.MEASURED, "the node at camera rate", "cone-replay bench-node"),

@@ -155,7 +155,7 @@ def test_a_browser_shows_everything_at_every_width(probed, width):
     assert found["loaded"] == 0
     assert found["overflow"] <= 0
     assert (found["wide"], found["cut"]) == ([], [])
-    assert len(found["charts"]) == 4
+    assert len(found["charts"]) == 5
     assert min(found["charts"]) > 60
     assert found["tables"] > 12
 

@@ -232,6 +232,20 @@ def test_a_known_point_that_the_projection_misses_by_more_is_named(tmp_path):
     assert "a known point is missed by more: upload by −52 %." in text_of(paper(tmp_path / "bad", rtx4060=car))
 
 
+def test_of_the_policies_at_projected_costs_only_the_costs_are_simulated(tmp_path):
+    document = paper(tmp_path / "records")
+    assert "costs projected for RTX 4060, simulated, which may be off by 17 %" in text_of(document)
+    (table,) = (
+        block
+        for block in document.blocks()
+        if isinstance(block, Table) and "RTX 4060, simulated" in {getattr(part, "text", "") for part in block.caption}
+    )
+    for row in table.rows:
+        mean, p99, *seen = (cell[0].kinds for cell in row.cells[1:])
+        assert {mean, p99} == {(Kind.SIMULATED,)}
+        assert set(seen) == {(Kind.MEASURED,)}
+
+
 def test_each_point_of_the_curve_has_its_name(tmp_path):
     campaign = records.campaign()
     for number, one in enumerate(campaign["variants"]):

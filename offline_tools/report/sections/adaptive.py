@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from offline_tools.report.archive import KNOWN, Archive
+from offline_tools.report.archive import ADAPTIVE_ON_THE_CAR, KNOWN, Archive
 from offline_tools.report.charts.scatter import Point, scatter
 from offline_tools.report.document import Column, Figure, Row, Section, row, table
 from offline_tools.report.records import Node
 from offline_tools.report.text import prose
-from offline_tools.report.values import Label, Value, percent, total
+from offline_tools.report.values import Kind, Label, Value, percent, total
 
 _FAMILIES = ("fixed", "cascade", "band", "zoom", "predictive")
 _STEP = 0.01
@@ -45,7 +45,25 @@ def adaptive(archive: Archive) -> Section:
             deadline=paced.at("deadline_ms").value(1, " ms"),
             **{key: paced.at(key).value(0) for key in ("frames", "late", "forbidden", "misses")},
         )
+    _on_the_car(section, archive)
     return section
+
+
+def _on_the_car(section: Section, archive: Archive) -> None:
+    record = archive.find(ADAPTIVE_ON_THE_CAR)
+    if record is None:
+        section.miss(KNOWN[ADAPTIVE_ON_THE_CAR].what, KNOWN[ADAPTIVE_ON_THE_CAR].command)
+        return
+    for machine in record.at("machines"):
+        section.say(
+            "**On the car's GPU.** The same replay, at costs projected for {machine}, which may be off by {error}; "
+            "what the policies find was measured, on the CPU. Chosen is “{policy}”.",
+            machine=machine.at("machine").label(),
+            error=machine.at("error_pct").value(0, " %"),
+            policy=machine.at("chosen", "name").label(),
+        )
+        _table(section, machine)
+        _chart(section, machine)
 
 
 def _table(section: Section, machine: Node) -> None:
@@ -73,7 +91,7 @@ def _chart(section: Section, machine: Node) -> None:
     points = [
         Point(
             one.at("cost_ratio").value(2),
-            one.at("map50").value(),
+            one.at("map50").value(kind=Kind.MEASURED),
             _family(one.name),
             one.name if one.name == chosen or _always(one.name) else "",
         )
@@ -98,8 +116,9 @@ def _row(one: Node, name: Label, strong: bool) -> Row:
         name,
         one.at("cost_ratio").value(2),
         one.at("p99_cost_ratio").value(2),
-        percent(one.at("escalation_rate").value(), 0),
-        *(one.at(key).value() for key in ("map50", "far_recall", "near_recall", "precision")),
+        # Where the costs are simulated, what was seen in the replay is not.
+        percent(one.at("escalation_rate").value(kind=Kind.MEASURED), 0),
+        *(one.at(key).value(kind=Kind.MEASURED) for key in ("map50", "far_recall", "near_recall", "precision")),
         strong=strong,
     )
 
