@@ -287,6 +287,7 @@ def main(args: list[str] | None = None, make_node: Callable[[], ConeDetectorNode
     signal.signal(signal.SIGINT, lambda *_: None)
     rclpy.init(args=args)
     node: ConeDetectorNode | None = None
+    executor: SingleThreadedExecutor | None = None
     code = 0
     try:
         node = make_node()
@@ -310,6 +311,9 @@ def main(args: list[str] | None = None, make_node: Callable[[], ConeDetectorNode
         if node is not None:
             node.end()
             node.destroy_node()
+        if executor is not None:
+            # Left to the garbage collector, it may find its guard conditions gone and print a traceback.
+            executor.shutdown()
         rclpy.try_shutdown()
     if node is not None and node.held_up:
         # What a runtime does for nobody any more would hold up the exit.
