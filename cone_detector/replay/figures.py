@@ -27,10 +27,18 @@ _KNOWN = {
         "the same policies at the costs that are expected of the car's GPU",
         "cone-tools policies --costs docs/benchmarks/rtx4060.json --only-costs",
     ),
+    "adaptive_nvidia-h200": (
+        "the same policies at the costs of a GPU that was measured",
+        "cone-tools policies --costs docs/benchmarks/h200_costs.json --only-costs",
+    ),
     "campaign": ("training campaign: techniques, and which engine was chosen", "cone-tools campaign"),
     "cpu_pipeline": ("the whole pipeline on a CPU beside bare inference and ultralytics", "cone-replay bench-cpu"),
     "data_check": ("checks of the data that models were trained on", "cone-tools data check"),
     "h200": ("engines on a GPU: latency by stage, beside a naive use of the same network", "cone-tools benchmark"),
+    "h200_costs": (
+        "what each pass of the adaptive policies costs on that GPU, all in one engine",
+        "offline_tools.policies.costs.measure",
+    ),
     "node_60hz": ("the node at 60 Hz: lost pairs, age, memory, CPU time", "cone-replay bench-node"),
     "rtx4060": ("latency expected of the car's GPU, from that of another", "cone-tools projection"),
     "sensitivity": ("which parts of the network suffer from INT8", "cone-tools sensitivity"),

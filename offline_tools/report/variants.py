@@ -54,6 +54,12 @@ class Variant:
         return Label(f"{name}: {shown}" if shown else name, settings.source)
 
     @property
+    def parent(self) -> str:
+        """What a pruned network was cut out of: "@" and a variant's name, or a weights file; empty for others."""
+        settings = self.node.find("technique_settings")
+        return str(settings.content.get("weights", "")) if settings else ""
+
+    @property
     def seeds(self) -> Value:
         """How many runs; the record may list the seeds or count them."""
         node = self.node.at("seeds")
@@ -180,9 +186,9 @@ def halted(archive: Archive) -> list[Halted]:
 def comparisons(found: Sequence[Variant], technique: str) -> list[Comparison]:
     """Each variant of a technique beside its baseline, at equal precision.
 
-    Of a pruned network that is the one that it was pruned from; of others the direct training of the same model (for
-    a foreign backbone: of YOLO11n), with as many epochs where there is one. A variant without such a one is left out:
-    beside another architecture it would show more than its technique.
+    Of a network that was pruned from a variant that is this variant; of others the direct training of the same model
+    (for a foreign backbone: of YOLO11n), with as many epochs where there is one. A variant without such a one is left
+    out: beside another architecture it would show more than its technique.
     """
     pairs = []
     for variant in found:
@@ -205,15 +211,13 @@ def best(found: Sequence[Variant]) -> Variant | None:
 
 
 def _baseline(variant: Variant, found: Sequence[Variant]) -> Variant | None:
-    settings = variant.node.find("technique_settings")
-    parent = str(settings.content.get("weights", "")) if settings else ""
-    if parent:
+    if variant.parent.startswith("@"):
         same = [one for one in found if one.precision == variant.precision]
-        return next((one for one in same if f"@{one.name.text}" == parent), None)
+        return next((one for one in same if f"@{one.name.text}" == variant.parent), None)
     direct = [one for one in found if one.technique == "direct" and one.precision == variant.precision]
     alike = [one for one in direct if _model(one) == _model(variant)]
     nano = [one for one in direct if "11n" in f"{_model(one)} {one.name.text}"]
-    choice = alike or nano
+    choice = alike if variant.parent else alike or nano
     budget = variant.node.at("epochs").content
     return next((one for one in choice if one.node.at("epochs").content == budget), next(iter(choice), None))
 

@@ -167,9 +167,23 @@ def test_a_backbone_without_direct_training_is_compared_with_no_other_architectu
     assert "has no direct training of the same model" in text_of(paper(tmp_path / "alone", campaign=campaign))
 
 
-def test_a_network_pruned_from_outside_of_the_campaign_has_nothing_beside_it(tmp_path):
+def test_a_network_pruned_from_outside_of_the_campaign_stands_beside_direct_training(tmp_path):
     campaign = records.campaign()
+    campaign["variants"][5]["technique_settings"]["weights"] = "weights/net-640.pt"
+    (line,) = (
+        line
+        for line in text_of(paper(tmp_path / "records", campaign=campaign)).split("\n")
+        if line.startswith("Pruning. pruned")
+    )
+    assert "pruned reaches 0.745 where yolo11n reaches" in line
+    assert "cut out of the network of net-640.onnx, trained apart from the campaign, which reaches 0.801: −5.6" in line
     campaign["variants"][5]["technique_settings"]["weights"] = "weights/own.pt"
+    assert "cut out of" not in text_of(paper(tmp_path / "unknown", campaign=campaign))
+
+
+def test_a_network_pruned_from_an_unfinished_variant_has_nothing_beside_it(tmp_path):
+    campaign = records.campaign()
+    campaign["variants"][5]["technique_settings"]["weights"] = "@elsewhere"
     said = text_of(paper(tmp_path / "records", campaign=campaign))
     assert "the network that it was pruned from is no finished variant of the campaign" in said
     assert "pruned reaches 0.745 where" not in said

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import PurePosixPath
 
 from offline_tools.report.archive import KNOWN, Archive
 from offline_tools.report.document import Section
@@ -30,7 +32,7 @@ def discussion(archive: Archive) -> Section:
         for technique, title, reasons in (
             ("distill", "Distillation", _distilled),
             ("backbone", "RegNet", _regnet),
-            ("prune", "Pruning", _pruned),
+            ("prune", "Pruning", partial(_pruned, archive)),
         ):
             pairs = comparisons(floats, technique)
             compared = {pair.variant.name for pair in pairs}
@@ -84,7 +86,7 @@ def _alone(section: Section, lead: str, alone: Sequence[Variant], stopped: Seque
 
 
 def _why_alone(one: Variant, stopped: Sequence[Halted]) -> Parts:
-    if one.technique == "prune":
+    if one.parent.startswith("@"):
         return prose("the network that it was pruned from is no finished variant of the campaign")
     names = dict.fromkeys(other.name.text for other in stopped if other.technique == "direct")
     labels = [next(other.name for other in stopped if other.name.text == name) for name in names]
@@ -169,8 +171,8 @@ def _distilled(pair: Comparison, found: Sequence[Variant]) -> Parts:
     lead = points(teacher.map50, pair.other)
     if lead.number <= 0:
         return prose(
-            " The teacher, {teacher}, is no better than the student on its own ({lead}): it had nothing to teach.",
-            teacher=teacher.name,
+            " {teacher} is no better than the student on its own ({lead}): it had nothing to teach.",
+            teacher=_called(teacher),
             lead=lead,
         )
     if pair.gain.number > 0:
@@ -178,18 +180,23 @@ def _distilled(pair: Comparison, found: Sequence[Variant]) -> Parts:
             "100 gain / lead", lambda gain, whole: 100 * gain / whole, pair.gain, lead, digits=0, unit=" %"
         )
         return prose(
-            " The teacher, {teacher}, leads the student's direct training by {lead}; of that lead the student took "
-            "over {share}.",
-            teacher=teacher.name,
+            " {teacher} leads the student's direct training by {lead}; of that lead the student took over {share}.",
+            teacher=_called(teacher),
             lead=lead.shown(signed=False),
             share=share,
         )
     return prose(
-        " The teacher, {teacher}, leads the student's direct training by {lead}, and none of it came over. Possible "
-        "reasons, untested: the student has no room for more, or the distillation's weights crowd the task loss.",
-        teacher=teacher.name,
+        " {teacher} leads the student's direct training by {lead}, and none of it came over. Possible reasons, "
+        "untested: the student has no room for more, or the distillation's weights crowd the task loss.",
+        teacher=_called(teacher),
         lead=lead.shown(signed=False),
     )
+
+
+def _called(teacher: Variant) -> Parts:
+    if teacher.name.text == "teacher":
+        return prose("The {teacher}", teacher=teacher.name)
+    return prose("The teacher, {teacher},", teacher=teacher.name)
 
 
 def _regnet(pair: Comparison, found: Sequence[Variant]) -> Parts:
@@ -208,8 +215,9 @@ def _regnet(pair: Comparison, found: Sequence[Variant]) -> Parts:
     )
 
 
-def _pruned(pair: Comparison, found: Sequence[Variant]) -> Parts:
-    said, operations, time = _cost(pair), _ratio(pair, "gflops"), _ratio(pair, "latency_ms")
+def _pruned(archive: Archive, pair: Comparison, found: Sequence[Variant]) -> Parts:
+    said = (*_before(archive, pair), *_cost(pair))
+    operations, time = _ratio(pair, "gflops"), _ratio(pair, "latency_ms")
     if operations is None or time is None:
         return said
     if time.number >= 1:
@@ -217,6 +225,25 @@ def _pruned(pair: Comparison, found: Sequence[Variant]) -> Parts:
     if time.number > operations.number + 0.1:
         return (*said, " Time falls less than operations do: memory, starts of layers and unaligned channels stay.")
     return (*said, " Time falls with the operations.")
+
+
+def _before(archive: Archive, pair: Comparison) -> Parts:
+    """What a network from outside of the campaign could do before it was pruned, where a shipped file tells."""
+    accuracy = archive.find("accuracy.json")
+    if accuracy is None or not pair.variant.parent or pair.variant.parent.startswith("@"):
+        return ()
+    exported = PurePosixPath(pair.variant.parent).with_suffix(".onnx").name
+    for entry in accuracy.at("models"):
+        if (entry.at("file").content, entry.at("split").content) == (exported, "val"):
+            before = entry.at("map50").value(3)
+            return prose(
+                " It did not begin untrained, but was cut out of the network of {parent}, trained apart from the "
+                "campaign, which reaches {before}: {change} after fine-tuning on the campaign's images.",
+                parent=entry.at("file").label(),
+                before=before,
+                change=points(pair.mine, before),
+            )
+    return ()
 
 
 def _cost(pair: Comparison) -> Parts:
