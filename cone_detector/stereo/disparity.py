@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from cone_detector.frames import Frame
@@ -89,25 +88,17 @@ class DisparityRefiner:
 
         share = weight.reshape(len(weight), -1)
         share = share / np.maximum(share.sum(axis=1, keepdims=True), _TINY)
-        # Patches are multiplied by the root of the weight once, so that weighted sums are plain products.
-        root = np.sqrt(share)
-        slope = np.zeros_like(template)
-        np.subtract(template[:, 2:], template[:, :-2], out=slope[:, 1:-1])
-        slope = slope.reshape(len(slope), -1)
-        reference, scale = _normalised(template, share, root)
-        slope *= root
-        slope *= 0.5 * scale
-        # What offset and gain of a patch explain is taken out of the slope.
-        slope -= _dot(slope, root)[:, None] * root
-        slope -= _dot(slope, reference)[:, None] * reference
-        curvature = np.maximum(_dot(slope, slope), _TINY)
+        factors, curvature = _factors(template, share)
         for _ in range(_STEPS):
-            patch, _ = _normalised(self._grid.sample(right_frame, rectifiers[1]), share, root)
-            correlation = _dot(reference, patch)
-            step = -_dot(slope, patch) / curvature / np.maximum(correlation, _LEAST_CORRELATION)
+            patch = self._grid.sample(right_frame, rectifiers[1]).reshape(len(template), -1)
+            mean, likeness, rise = (factors @ patch[:, :, None])[:, :, 0].T
+            power = np.einsum("nk,nk,nk->n", patch, patch, share) - mean * mean
+            deviation = np.sqrt(np.maximum(power, _SMALLEST_DEVIATION**2))
+            correlation = likeness / deviation
+            step = rise / (deviation * curvature * np.maximum(correlation, _LEAST_CORRELATION))
             step = np.minimum(np.maximum(step, -_LARGEST_STEP), _LARGEST_STEP) * pitch
-            disparity -= step
-            self._grid.move(step)
+            disparity += step
+            self._grid.move(-step)
         residual = np.maximum(2 * (1 - correlation), _TINY)
         # As many samples as would weigh the same, and fewer where they lie closer than pixels.
         independent = np.minimum(pitch, 1) * np.minimum(height / _ROWS, 1) / np.maximum(_dot(share, share), _TINY)
@@ -125,9 +116,11 @@ def _search(
     """
     coarse, share = (rows[:, :, _SEARCH_ROWS].reshape(len(rows), -1) for rows in (template, weight))
     share = share / np.maximum(share.sum(axis=1, keepdims=True), _TINY)
-    coarse = (coarse - _dot(coarse, share)[:, None]) * share
+    factors = np.empty((*coarse.shape, 2), np.float32)
+    factors[:, :, 0] = share
+    np.multiply(coarse - _dot(coarse, share)[:, None], share, out=factors[:, :, 1])
     windows = _windows(strip)
-    mean, product = ((windows @ factor[:, :, None])[:, :, 0] for factor in (share, coarse))
+    mean, product = (windows @ factors).transpose(2, 0, 1)
     windows *= windows
     variance = (windows @ share[:, :, None])[:, :, 0] - mean * mean
     score = product / np.sqrt(np.maximum(variance, _SMALLEST_DEVIATION**2))
@@ -138,16 +131,33 @@ def _search(
     return (best - _REACH + np.minimum(np.maximum((before - after) / (2 * bend), -1), 1)).astype(np.float32)
 
 
-def _normalised(
-    patch: NDArray[np.float32], share: NDArray[np.float32], root: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.floating]]:
-    """The patch with weighted mean 0 and deviation 1, times root weight, (N, K); and its grey's scale, (N, 1)."""
-    flat = patch.reshape(len(patch), -1)
+def _factors(
+    template: NDArray[np.float32], share: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What a step multiplies the right patches with: (N, 3, K); and the curvature of the correlation, (N,).
+
+    template: (N, columns, rows), which is used up. share: (N or 1, K) weights of its samples, that sum up to 1. A
+    patch's product with the first is its mean, with the second its covariance with the template of mean 0 and deviation
+    1, with the third the gradient of that over a shift; offset and gain of a patch change nothing in these two.
+    """
+    root = np.sqrt(share)
+    slope = np.zeros_like(template)
+    np.subtract(template[:, 2:], template[:, :-2], out=slope[:, 1:-1])
+    slope, flat = slope.reshape(len(slope), -1), template.reshape(len(template), -1)
+    # Multiplied by the root of the weight, so that weighted sums are plain products.
     flat -= _dot(flat, share)[:, None]
     flat *= root
     scale = 1 / np.sqrt(np.maximum(_dot(flat, flat), _SMALLEST_DEVIATION**2))[:, None]
     flat *= scale
-    return flat, scale
+    slope *= root
+    slope *= 0.5 * scale
+    slope -= _dot(slope, root)[:, None] * root
+    slope -= _dot(slope, flat)[:, None] * flat
+    factors = np.empty((len(flat), 3, flat.shape[1]), np.float32)
+    factors[:, 0] = share
+    np.multiply(flat, root, out=factors[:, 1])
+    np.multiply(slope, root, out=factors[:, 2])
+    return factors, np.maximum(_dot(slope, slope), _TINY)
 
 
 def _dot(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -158,6 +168,7 @@ def _windows(strip: NDArray[np.float32]) -> NDArray[np.float32]:
     """(N, 2 * _REACH + 1, K), all patches within strips (N, columns, rows), by steps of a column."""
     size, row, item = strip.strides
     count, _, rows = strip.shape
-    overlapping = as_strided(strip, (count, 2 * _REACH + 1, _COLUMNS * rows), (size, row, item), writeable=False)
+    shape = (count, 2 * _REACH + 1, _COLUMNS * rows)
+    overlapping: NDArray[np.float32] = np.ndarray(shape, strip.dtype, strip, 0, (size, row, item))
     # Copied, since BLAS takes no overlapping rows and numpy's own product is ten times slower.
     return np.ascontiguousarray(overlapping)

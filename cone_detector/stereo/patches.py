@@ -52,12 +52,11 @@ class PatchGrid:
 
     def sample(self, frame: Frame, rectifier: Rectifier | None) -> NDArray[np.float32]:
         """(N, columns, rows) grey values 0..255. rectifier: given where the frame is a raw image."""
-        x, y = (points[: self._count].reshape(self._count, -1) for points in (self._x, self._y))
+        count = self._count
+        x, y = self._x[:count].reshape(count, -1), self._y[:count].reshape(count, -1)
         if rectifier is not None:
             x, y = rectifier.to_raw(x, y)
-        # Places in 1/32 pixel: their rounding averages out over a patch, and remap takes them in half the time.
-        whole, part = cv2.convertMaps(x, y, cv2.CV_16SC2)
-        values = cv2.remap(frame.pixels, whole, part, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        values = cv2.remap(frame.pixels, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         # The order of red and blue does not matter, as long as both images have the same.
         if values.ndim == 3:
             values = cv2.cvtColor(values, cv2.COLOR_BGR2GRAY if values.shape[2] == 3 else cv2.COLOR_BGRA2GRAY)
