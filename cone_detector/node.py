@@ -28,9 +28,9 @@ from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import ManifestError
 from cone_detector.paths import shared
 from cone_detector.pipeline import Pipeline
+from cone_detector.process import limit_opencv_threads, settle_garbage
 from cone_detector.ros.announcer import Announcer
 from cone_detector.ros.diagnostics import Reporter, Snapshot
-from cone_detector.ros.garbage import settle_garbage
 from cone_detector.ros.loading import EngineLoading, Loaded, Loader
 from cone_detector.ros.malloc import keep_large_buffers
 from cone_detector.ros.parameters import NodeParameters
@@ -282,6 +282,7 @@ class ConeDetectorNode(LifecycleNode):
 def main(args: list[str] | None = None, make_node: Callable[[], ConeDetectorNode] = ConeDetectorNode) -> int:
     """Runs the node until SIGINT or SIGTERM; returns the process exit code. make_node: what a benchmark replaces."""
     keep_large_buffers()
+    limit_opencv_threads()
     # KeyboardInterrupt strikes anywhere, also inside a call into C++, which then fails in its own way. rclpy's handler,
     # which comes before this one, ends the executor between two callbacks.
     signal.signal(signal.SIGINT, lambda *_: None)

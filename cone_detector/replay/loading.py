@@ -7,6 +7,7 @@ from cone_detector.detector import StereoDetector
 from cone_detector.engine.select import choose_for, load
 from cone_detector.pairing import slots_needed
 from cone_detector.paths import shared
+from cone_detector.process import limit_opencv_threads
 from cone_detector.replay.bags import StereoBag
 from cone_detector.replay.records import engine_text
 from cone_detector.settings import Settings
@@ -19,8 +20,10 @@ PASSES = ("320", "640")
 def load_detector(bag: StereoBag, settings: Settings) -> tuple[StereoDetector, str, list[str]]:
     """The detector, its engine in one line, and what a reader of its figures should know.
 
-    Raises SettingError, EngineError or ManifestError; a bag without calibration only makes a note.
+    OpenCV's threads become as many as in the node. Raises SettingError, EngineError or ManifestError; a bag without
+    calibration only makes a note.
     """
+    limit_opencv_threads()
     choice = choose_for(settings, shared("engines"), PASSES)
     engine = load(choice, slots_needed(settings["queue.depth"]), settings["engine.threads"])
     detector = StereoDetector(engine, settings)

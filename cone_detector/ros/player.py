@@ -25,10 +25,10 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from cone_detector.frames import FrameError
+from cone_detector.process import settle_garbage
 from cone_detector.replay.bag_topics import BagError, StereoTopics
 from cone_detector.replay.bags import StereoBag
 from cone_detector.replay.stream import DEFAULT_MEMORY, Parcel, Parcels, info_messages, stamp_message
-from cone_detector.ros.garbage import settle_garbage
 from cone_detector.ros.malloc import keep_large_buffers
 
 SIDES = ("left", "right")

@@ -18,17 +18,16 @@ from cone_detector.detector import StereoDetector
 from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import read_manifest
 from cone_detector.engine.tensorrt import TensorRtEngine
-from cone_detector.frames import Frame
+from cone_detector.process import limit_opencv_threads, settle_garbage
 from cone_detector.replay.bag_topics import BagError
 from cone_detector.replay.bags import StereoBag
 from cone_detector.settings import Settings
 from cone_detector.stereo.calibration import CameraModel, StereoCalibration
 from cone_detector.stereo.locator import StereoLocator
+from offline_tools.benchmark.arrivals import Arrivals, Pair
 from offline_tools.benchmark.limit import measure_limit
 from offline_tools.benchmark.rows import RowFigures
 from offline_tools.benchmark.timing import BURN_IN, allocations, free_kb, percentile, time_each, time_paced
-
-Pair = tuple[Frame, Frame]
 
 
 @dataclass(frozen=True)
@@ -37,13 +36,13 @@ class EngineFigures:
 
     gpu_graph: upload, network and download as one CUDA graph, by CUDA events; gpu_compute: the network's part of it.
     host_rows: from the call to rows in host memory, by the host's clock, with the graph; enqueue: the same without a
-    graph; sleeping: the same with a graph and a host that sleeps meanwhile. detector: two camera images in, 2D
-    detections in original pixels out. cones: to 3D; cones_found: median number of them a pair. paced: at 60 pairs a
-    second, where GPUs clock down between pairs. cpu_share: of one core, at that pace. allocations_per_frame: the
-    engine's own CUDA allocations; gpu_growth_kb: GPU memory that was free before those frames and is not after them;
-    host_kb_per_frame: the most Python memory that a frame takes for a while. limit: as in `limit`, without and with a
-    graph. graph_gain: enqueue over host_rows. naive: two camera images to rows as in `naive`, of the same model in
-    FP16; at 640 only. rows: against the float ONNX.
+    graph; sleeping: the same with a graph and a host that sleeps meanwhile. detector: two camera images in, as in
+    `arrivals`, 2D detections in original pixels out. cones: to 3D; cones_found: median number of them a pair. paced: at
+    60 pairs a second, where GPUs clock down between pairs. cpu_share: of one core, at that pace. allocations_per_frame:
+    the engine's own CUDA allocations; gpu_growth_kb: GPU memory that was free before those frames and is not after
+    them; host_kb_per_frame: the most Python memory that a frame takes for a while. limit: as in `limit`, without and
+    with a graph. graph_gain: enqueue over host_rows. naive: two camera images to rows as in `naive`, of the same model
+    in FP16; at 640 only. rows: against the float ONNX.
     """
 
     model: str
@@ -101,6 +100,9 @@ def measure(
     """
     manifest = read_manifest(manifest_path)
     name = manifest.name
+    # As in the node.
+    limit_opencv_threads()
+    settle_garbage()
     enqueue, _ = _infer_times(TensorRtEngine([manifest_path], 1, graphs=False), name, pairs, frames)
     sleeping, _ = _infer_times(TensorRtEngine([manifest_path], 1, wait="sleep"), name, pairs, frames)
     rows, gpu = _infer_times(TensorRtEngine([manifest_path], 1), name, pairs, frames)
@@ -115,14 +117,14 @@ def measure(
         detector.settings = in_space
         cones = _cones_found(detector, pairs)
         detector.settings = flat
-        detect = _over(pairs, lambda pair: detector.detect(*pair))
-        to_2d = time_each(detect, frames)
-        slow, cpu = time_paced(detect, paced)
+        arrivals = Arrivals(pairs)
+        to_2d = time_each(_detect(detector), frames, arrivals.bring)
+        slow, cpu = time_paced(_detect(detector), paced, arrivals.bring)
         free = free_kb()
-        cuda_calls, host_kb = allocations(detect, min(frames, 200))
+        cuda_calls, host_kb = allocations(lambda index: detector.detect(*pairs[index % len(pairs)]), min(frames, 200))
         growth = free - free_kb()
         detector.settings = in_space
-        to_3d = time_each(detect, frames)
+        to_3d = time_each(_detect(detector), frames, arrivals.bring)
     finally:
         detector.close()
     limit = measure_limit(manifest_path, frames)
@@ -190,5 +192,5 @@ def _infer_times(
     return host, gpu
 
 
-def _over(pairs: Sequence[Pair], work: Callable[[Pair], object]) -> Callable[[int], object]:
-    return lambda index: work(pairs[index % len(pairs)])
+def _detect(detector: StereoDetector) -> Callable[[Pair], object]:
+    return lambda pair: detector.detect(*pair)

@@ -19,6 +19,7 @@ from cone_detector.classes import CLASS_NAMES
 from cone_detector.engine import cuda, trt_api
 from cone_detector.engine.contract import EngineError
 from cone_detector.frames import Frame
+from offline_tools.benchmark.arrivals import Arrivals
 
 _SIZE = 640
 _PADDING = 114
@@ -75,8 +76,9 @@ def measure_naive(
     detector = NaiveDetector(api, plan)
     spent = np.zeros(frames)
     try:
+        arrivals = Arrivals(pairs)
         for index in range(-50, frames):
-            left, right = pairs[index % len(pairs)]
+            left, right = arrivals.bring(index)
             start = time.perf_counter_ns()
             detector.detect(left.pixels, right.pixels, 0.35, 0.5)
             if index >= 0:

@@ -7,7 +7,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 from unittest import mock
 
 import numpy as np
@@ -18,30 +18,36 @@ from cone_detector.engine import cuda
 BURN_IN = 100
 PACE_HZ = 60.0
 Work = Callable[[int], object]
+Item = TypeVar("Item")
 
 
-def time_each(work: Work, count: int) -> NDArray[np.float64]:
-    """Milliseconds of each call, back to back, after a burn-in."""
+def time_each(work: Callable[[Item], object], count: int, bring: Callable[[int], Item]) -> NDArray[np.float64]:
+    """Milliseconds of each call, back to back, after a burn-in. bring: what to work on, had before the clock starts."""
     for index in range(BURN_IN):
-        work(index)
+        work(bring(index))
     spent = np.zeros(count)
     for index in range(count):
+        item = bring(index)
         start = time.perf_counter_ns()
-        work(index)
+        work(item)
         spent[index] = (time.perf_counter_ns() - start) / 1e6
     return spent
 
 
-def time_paced(work: Work, count: int) -> tuple[NDArray[np.float64], float]:
-    """Milliseconds of each call at camera rate, and the share of one core that the process used meanwhile."""
+def time_paced(
+    work: Callable[[Item], object], count: int, bring: Callable[[int], Item]
+) -> tuple[NDArray[np.float64], float]:
+    """Milliseconds of each call at camera rate, and the share of one core that the process used for the calls."""
     spent = np.zeros(count)
-    cpu, begin = time.process_time(), time.perf_counter()
+    cpu, begin = 0.0, time.perf_counter()
     for index in range(count):
         time.sleep(max(0.0, begin + index / PACE_HZ - time.perf_counter()))
-        start = time.perf_counter_ns()
-        work(index)
+        item = bring(index)
+        used, start = time.process_time(), time.perf_counter_ns()
+        work(item)
         spent[index] = (time.perf_counter_ns() - start) / 1e6
-    return spent, (time.process_time() - cpu) / (time.perf_counter() - begin)
+        cpu += time.process_time() - used
+    return spent, cpu / (time.perf_counter() - begin)
 
 
 def allocations(work: Work, count: int) -> tuple[float, float]:

@@ -14,10 +14,12 @@ from doubles import MANIFEST_320, MANIFEST_640, rows_of
 from fake_gpu import NAME, Code, FakeGpu, install, plan
 from small_network import save
 
+from cone_detector.frames import Frame
 from cone_detector.replay.bag_topics import BagError
 from cone_detector.replay.bag_writer import write_bag
 from cone_detector.replay.calibration_file import rectified_rig
 from offline_tools import benchmark
+from offline_tools.benchmark.arrivals import Arrivals
 from offline_tools.benchmark.figures import measure, read_pairs
 
 
@@ -177,3 +179,12 @@ def test_a_baseline_without_its_model_is_a_wrong_call(capsys: pytest.CaptureFixt
     with pytest.raises(SystemExit):
         run("--naive", "yolo11n.onnx")
     assert "'yolo11n.onnx' is not MODEL=FILE" in capsys.readouterr().err
+
+
+def test_images_arrive_written_anew_and_the_pair_before_stays_whole():
+    pairs = [tuple(Frame(np.full((4, 6, 3), 10 * n + side, np.uint8)) for side in (0, 1)) for n in range(3)]
+    arrivals = Arrivals(pairs)
+    first, second = arrivals.bring(0), arrivals.bring(1)
+    assert [frame.pixels[0, 0, 0] for frame in (*first, *second)] == [0, 1, 10, 11]
+    assert not any(np.shares_memory(new.pixels, old.pixels) for new, old in zip(second, pairs[1], strict=True))
+    assert arrivals.bring(5)[1].pixels.tolist() == pairs[2][1].pixels.tolist()
