@@ -18,8 +18,9 @@ def keep_confident(rows: NDArray[np.float32], floor: float) -> Pair:
     rows: (2, K, 6) of x1, y1, x2, y2, score, class, each image's sorted by score.
     """
     # Counted from below: a score that is no number is sorted anywhere, and must not cost the last good row.
-    left, right = (rows.shape[1] - (rows[:, :, 4] < np.float32(floor)).sum(axis=1)).tolist()
-    return rows[0, :left], rows[1, :right]
+    left, right = rows[:, :, 4] < np.float32(floor)
+    count = rows.shape[1]
+    return rows[0, : count - np.count_nonzero(left)], rows[1, : count - np.count_nonzero(right)]
 
 
 def split_by_confidence(rows: Pair, thresholds: NDArray[np.float32]) -> tuple[Pair, Pair]:

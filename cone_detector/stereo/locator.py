@@ -50,8 +50,7 @@ class StereoLocator:
         calibration.check_size("right", right_frame.size)
         if not len(left) or not len(right):
             return Cones.empty()
-        left, left_cut = self._prepared(left, 0)
-        right, right_cut = self._prepared(right, 1)
+        (left, right), (left_cut, right_cut) = self._prepared(left, right)
         gates = _gates(settings, calibration)
         rows, columns = match(left, right, calibration, gates)
         if not len(rows):
@@ -78,16 +77,23 @@ class StereoLocator:
         position, covariance = triangulate(left_boxes, right_boxes, label, disparity, sigma, calibration, edges)
         return Cones(position, covariance, score, label, disparity, sigma, rows, columns)
 
-    def _prepared(self, found: Detections, side: int) -> tuple[Detections, NDArray[np.bool_]]:
-        """Whole cones' boxes on the rectified image, and which of them the image's border cuts.
+    def _prepared(
+        self, left: Detections, right: Detections
+    ) -> tuple[tuple[Detections, Detections], tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+        """Whole cones' boxes on the rectified images, and which of them the image's border cuts.
 
         They count from the centre of the first pixel, as CameraInfo does, no longer from the image's edge.
         """
-        boxes, cut = completed(found.xyxy, found.label, self.calibration.size)
+        both, labels = np.concatenate((left.xyxy, right.xyxy)), np.concatenate((left.label, right.label))
+        boxes, cut = completed(both, labels, self.calibration.size)
         boxes = boxes - np.float32(0.5)
+        border = len(left)
+        sides = boxes[:border], boxes[border:]
         if self.calibration.rectifiers:
-            boxes = self.calibration.rectifiers[side].rectify_boxes(boxes)
-        return Detections(boxes, found.score, found.label), cut
+            first, second = self.calibration.rectifiers
+            sides = first.rectify_boxes(sides[0]), second.rectify_boxes(sides[1])
+        prepared = Detections(sides[0], left.score, left.label), Detections(sides[1], right.score, right.label)
+        return prepared, (cut[:border], cut[border:])
 
     def _disparity(
         self,
