@@ -84,15 +84,13 @@ class StereoResult:
 class _Plan:
     """All that the settings decide, so that a frame in work keeps the old ones.
 
-    thresholds: (classes,) float32. floor: lowest score that is read at all. splits: whether rows above it may still be
-    below their class's threshold. place_iou: overlap of two boxes, of any
+    thresholds: (classes,) float32. floor: lowest score that is read at all. place_iou: overlap of two boxes, of any
     classes, that are one cone. pitch_deg: of the cameras.
     """
 
     policy: Policy
     thresholds: NDArray[np.float32]
     floor: float
-    splits: bool
     nms_iou: float
     place_iou: float
     deadline_ms: float
@@ -220,13 +218,11 @@ class StereoDetector:
         rows = self.engine.infer(step.name, slot, fresh, step.top)
         spent = clock.lap("inference")
         seen = keep_confident(rows, plan.floor)
-        nms = self.engine.manifests[step.name].nms
-        if nms:
+        if self.engine.manifests[step.name].nms:
             seen = suppress(*seen, plan.nms_iou)
-        # Suppression copied what it kept; other rows are the engine's own, which the next pass overwrites.
-        sight = Sight(seen) if nms and not plan.splits else Sight(*split_by_confidence(seen, plan.thresholds))
+        sure, faint = split_by_confidence(seen, plan.thresholds)
         self._budget.note(step.name, spent + clock.lap("nms"))
-        return sight
+        return Sight(sure, faint)
 
     def _whole_cones(self, seen: Sight, step: Step) -> Sight:
         """What a first pass saw, without the cones that its strip's edge cuts: no other pass shows them whole."""
@@ -289,7 +285,6 @@ def _make_plan(settings: Settings, policy: Policy) -> _Plan:
         policy,
         thresholds,
         floor,
-        floor < float(thresholds.max()),
         settings["nms_iou"],
         settings["nms_iou_across_classes"],
         settings["policy.deadline_ms"],

@@ -51,6 +51,28 @@ def test_exposure_of_the_cameras_may_differ(scene):
     assert errors(DisparityRefiner(SIZE)(left, right, left_frame, darker), truth).max() < 0.1
 
 
+def test_faint_texture_tells_as_much_in_bright_light():
+    """Squares of bright greys drown small differences in float32."""
+    faint = cv2.GaussianBlur(np.random.default_rng(5).normal(0, 12, SIZE[::-1]), (0, 0), 2).round()
+    left, right = boxes_at(cones_on_ground([5.0, 8.0, 12.0], 0.4))
+    shifts = np.round((left - right)[:, 0]).astype(int)
+    right = left - np.outer(shifts, [1, 0, 1, 0])
+    found = []
+    for light in (20, 230):
+        frames = [np.zeros(SIZE[::-1]), np.zeros(SIZE[::-1])]
+        for (x1, y1, x2, y2), shift in zip(left.round().astype(int), shifts, strict=True):
+            area = np.s_[y1 - 20 : y2 + 20, x1 - 20 : x2 + 20]
+            frames[0][area] = faint[area]
+            frames[1][y1 - 20 : y2 + 20, x1 - 20 - shift : x2 + 20 - shift] = faint[area]
+        rng = np.random.default_rng(6)
+        noisy = [(frame + light + rng.integers(0, 2, frame.shape)).astype(np.uint8) for frame in frames]
+        found.append(DisparityRefiner(SIZE)(left, right, *map(Frame, noisy)))
+    dark, bright = found
+    np.testing.assert_allclose(bright.correlation, dark.correlation, rtol=1e-3)
+    np.testing.assert_allclose(bright.sigma, dark.sigma, rtol=1e-2)
+    assert bright.correlation.max() < 1
+
+
 def test_sigma_is_honest(scene):
     """Errors over sigma are about standard normal; twice too small or four times too large would mislead a filter."""
     left, right, _, _, truth = scene

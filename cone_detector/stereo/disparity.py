@@ -88,11 +88,13 @@ class DisparityRefiner:
 
         share = weight.reshape(len(weight), -1)
         share = share / np.maximum(share.sum(axis=1, keepdims=True), _TINY)
-        factors, curvature = _factors(template, share)
+        level, factors, curvature = _factors(template, share)
         for _ in range(_STEPS):
             patch = self._grid.sample(right_frame, rectifiers[1]).reshape(len(template), -1)
+            # Both cameras see about the same grey: counted from it, squares stay small and float32 exact.
+            patch -= level
             mean, likeness, rise = (factors @ patch[:, :, None])[:, :, 0].T
-            power = np.einsum("nk,nk,nk->n", patch, patch, share) - mean * mean
+            power = _dot(patch * share, patch) - mean * mean
             deviation = np.sqrt(np.maximum(power, _SMALLEST_DEVIATION**2))
             correlation = likeness / deviation
             step = rise / (deviation * curvature * np.maximum(correlation, _LEAST_CORRELATION))
@@ -133,19 +135,22 @@ def _search(
 
 def _factors(
     template: NDArray[np.float32], share: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What a step multiplies the right patches with: (N, 3, K); and the curvature of the correlation, (N,).
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """The templates' mean, (N, 1); what a step multiplies the right patches with, (N, 3, K); the curvature, (N,).
 
     template: (N, columns, rows), which is used up. share: (N or 1, K) weights of its samples, that sum up to 1. A
     patch's product with the first is its mean, with the second its covariance with the template of mean 0 and deviation
-    1, with the third the gradient of that over a shift; offset and gain of a patch change nothing in these two.
+    1, with the third the gradient of that over a shift. An offset of the patch changes neither of these two; the
+    template's own offset and gain are taken out of the third, so that a patch which differs by them alone asks for no
+    step.
     """
     root = np.sqrt(share)
     slope = np.zeros_like(template)
     np.subtract(template[:, 2:], template[:, :-2], out=slope[:, 1:-1])
     slope, flat = slope.reshape(len(slope), -1), template.reshape(len(template), -1)
     # Multiplied by the root of the weight, so that weighted sums are plain products.
-    flat -= _dot(flat, share)[:, None]
+    level = _dot(flat, share)[:, None]
+    flat -= level
     flat *= root
     scale = 1 / np.sqrt(np.maximum(_dot(flat, flat), _SMALLEST_DEVIATION**2))[:, None]
     flat *= scale
@@ -157,7 +162,7 @@ def _factors(
     factors[:, 0] = share
     np.multiply(flat, root, out=factors[:, 1])
     np.multiply(slope, root, out=factors[:, 2])
-    return factors, np.maximum(_dot(slope, slope), _TINY)
+    return level, factors, np.maximum(_dot(slope, slope), _TINY)
 
 
 def _dot(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:

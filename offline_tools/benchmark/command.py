@@ -21,6 +21,7 @@ from cone_detector.engine import trt_api
 from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import ManifestError, read_manifest
 from cone_detector.paths import shared
+from cone_detector.process import limit_opencv_threads
 from cone_detector.replay.bag_topics import BagError
 from cone_detector.stereo.calibration import CalibrationError
 from offline_tools.benchmark.few_sms import measure_few_sms
@@ -98,11 +99,13 @@ def _measure(args: argparse.Namespace, console: Console) -> list[EngineFigures]:
                 models.add(manifest.model)
     if foreign := sorted(baselines.keys() - models):
         raise EngineError(f"--naive is for {', '.join(foreign)}: name a manifest of that model's plan for {HIGH} too")
+    # For all that is timed here, the baseline, too: as in the node.
+    limit_opencv_threads()
     naive = {model: _naive(file, pairs, args.frames) for model, file in baselines.items()}
     figures = [measure(path, pairs, calibration, args.frames, args.paced) for path in paths]
     figures = [replace(one, naive_ms_p50=naive.get(one.model)) if one.canvas == HIGH else one for one in figures]
     if args.engines:
-        # Last: OpenVINO's engine, the reference, limits OpenCV's threads for the whole process.
+        # Last: then nothing is timed any more.
         rows = [measure_rows(path, args.engines, args.images or args.bag, 64) for path in paths]
         figures = [replace(one, rows=found) for one, found in zip(figures, rows, strict=True)]
     return figures

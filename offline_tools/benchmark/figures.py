@@ -6,6 +6,7 @@ Every time is taken over frames of a recording, after a burn-in; GPU times are t
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from cone_detector.detector import StereoDetector
 from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import read_manifest
 from cone_detector.engine.tensorrt import TensorRtEngine
-from cone_detector.process import limit_opencv_threads, settle_garbage
+from cone_detector.process import settle_garbage
 from cone_detector.replay.bag_topics import BagError
 from cone_detector.replay.bags import StereoBag
 from cone_detector.settings import Settings
@@ -38,11 +39,11 @@ class EngineFigures:
     host_rows: from the call to rows in host memory, by the host's clock, with the graph; enqueue: the same without a
     graph; sleeping: the same with a graph and a host that sleeps meanwhile. detector: two camera images in, as in
     `arrivals`, 2D detections in original pixels out. cones: to 3D; cones_found: median number of them a pair. paced: at
-    60 pairs a second, where GPUs clock down between pairs. cpu_share: of one core, at that pace. allocations_per_frame:
-    the engine's own CUDA allocations; gpu_growth_kb: GPU memory that was free before those frames and is not after
-    them; host_kb_per_frame: the most Python memory that a frame takes for a while. limit: as in `limit`, without and
-    with a graph. graph_gain: enqueue over host_rows. naive: two camera images to rows as in `naive`, of the same model
-    in FP16; at 640 only. rows: against the float ONNX.
+    60 pairs a second, where GPUs clock down between pairs. cpu_share: of one core, at that pace, while frames are in
+    work. allocations_per_frame: the engine's own CUDA allocations; gpu_growth_kb: GPU memory that was free before those
+    frames and is not after them; host_kb_per_frame: the most Python memory that a frame takes for a while. limit: as in
+    `limit`, without and with a graph. graph_gain: enqueue over host_rows. naive: two camera images to rows as in
+    `naive`, of the same model in FP16; at 640 only. rows: against the float ONNX.
     """
 
     model: str
@@ -100,9 +101,6 @@ def measure(
     """
     manifest = read_manifest(manifest_path)
     name = manifest.name
-    # As in the node.
-    limit_opencv_threads()
-    settle_garbage()
     enqueue, _ = _infer_times(TensorRtEngine([manifest_path], 1, graphs=False), name, pairs, frames)
     sleeping, _ = _infer_times(TensorRtEngine([manifest_path], 1, wait="sleep"), name, pairs, frames)
     rows, gpu = _infer_times(TensorRtEngine([manifest_path], 1), name, pairs, frames)
@@ -114,6 +112,8 @@ def measure(
         raise EngineError(f"{manifest_path} would be measured in another state than it should: {engine.notes}")
     detector = StereoDetector(engine, flat, StereoLocator(calibration, in_space))
     try:
+        # As in the node.
+        settle_garbage()
         detector.settings = in_space
         cones = _cones_found(detector, pairs)
         detector.settings = flat
@@ -126,6 +126,7 @@ def measure(
         detector.settings = in_space
         to_3d = time_each(_detect(detector), frames, arrivals.bring)
     finally:
+        gc.unfreeze()
         detector.close()
     limit = measure_limit(manifest_path, frames)
     return EngineFigures(

@@ -74,8 +74,8 @@ def write_table(report: Path, table: Path) -> None:
         "Milliseconds a pair, p50 or p50 / p99. `limit`: the network alone, enqueued over and over, waited for once. "
         "`network`, `GPU`: by CUDA events, the latter with upload and download. `rows`: from the call to rows on the "
         "host. `no graph`: the same kernel by kernel, and how many times slower. `2D`, `3D`: from two camera images to "
-        "boxes, and to cones in space. `CPU`: share of one core at 60 Hz. `naive`: the same model in FP16 as a float32 "
-        "square from ordinary memory.",
+        "boxes, and to cones in space. `CPU`: share of one core at 60 Hz, while frames are in work. `naive`: the same "
+        "model in FP16 as a float32 square from ordinary memory.",
         "",
         "| " + " | ".join(columns) + " |",
         "| --- " + "| ---: " * (len(columns) - 1) + "|",
@@ -112,6 +112,8 @@ def _machine() -> Record:
         "compute_capability": device.compute_capability,
         "driver": device.driver,
         "cpu": _cpu(),
+        "cpu_count": os.cpu_count(),
+        "opencv_threads": cv2.getNumThreads(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "opencv": cv2.__version__,

@@ -37,7 +37,7 @@ def time_each(work: Callable[[Item], object], count: int, bring: Callable[[int],
 def time_paced(
     work: Callable[[Item], object], count: int, bring: Callable[[int], Item]
 ) -> tuple[NDArray[np.float64], float]:
-    """Milliseconds of each call at camera rate, and the share of one core that the process used for the calls."""
+    """Milliseconds of each call at camera rate, and the share of one core that the process used during the calls."""
     spent = np.zeros(count)
     cpu, begin = 0.0, time.perf_counter()
     for index in range(count):

@@ -138,6 +138,7 @@ class Halted:
 class Comparison:
     """A variant beside the one that differs from it by the technique alone.
 
+    A network that was pruned from outside of the campaign has none: it stands beside direct training of the same model.
     mine, other: mAP50 of both, measured in the same way. gain: points of mAP50. error: standard error of the gain in
     points, None where a side has a single run.
     """

@@ -170,6 +170,7 @@ def test_a_backbone_without_direct_training_is_compared_with_no_other_architectu
 def test_a_network_pruned_from_outside_of_the_campaign_stands_beside_direct_training(tmp_path):
     campaign = records.campaign()
     campaign["variants"][5]["technique_settings"]["weights"] = "weights/net-640.pt"
+    campaign["variants"][5]["data_sha256"] = "val-data"
     (line,) = (
         line
         for line in text_of(paper(tmp_path / "records", campaign=campaign)).split("\n")
@@ -177,8 +178,10 @@ def test_a_network_pruned_from_outside_of_the_campaign_stands_beside_direct_trai
     )
     assert "pruned reaches 0.745 where yolo11n reaches" in line
     assert "cut out of the network of net-640.onnx, trained apart from the campaign, which reaches 0.801: −5.6" in line
-    campaign["variants"][5]["technique_settings"]["weights"] = "weights/own.pt"
-    assert "cut out of" not in text_of(paper(tmp_path / "unknown", campaign=campaign))
+    campaign["variants"][5]["data_sha256"] = "other images"
+    said = text_of(paper(tmp_path / "unknown", campaign=campaign))
+    assert "cut out of a network trained apart from the campaign. " in said
+    assert "0.801: −5.6" not in said
 
 
 def test_a_network_pruned_from_an_unfinished_variant_has_nothing_beside_it(tmp_path):

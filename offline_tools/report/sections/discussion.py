@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import PurePosixPath
 
 from offline_tools.report.archive import KNOWN, Archive
 from offline_tools.report.document import Section
 from offline_tools.report.sections.discussion_engines import engines
+from offline_tools.report.sections.discussion_reasons import distilled, pruned, regnet
 from offline_tools.report.text import Parts, listed, prose
-from offline_tools.report.values import Value, computed, points, ratio
 from offline_tools.report.variants import Comparison, Halted, Variant, comparisons, halted, variants
 
 _VERDICTS = {
@@ -30,9 +29,9 @@ def discussion(archive: Archive) -> Section:
     if found or stopped:
         floats = [one for one in found if one.precision == "fp32"] or found
         for technique, title, reasons in (
-            ("distill", "Distillation", _distilled),
-            ("backbone", "RegNet", _regnet),
-            ("prune", "Pruning", partial(_pruned, archive)),
+            ("distill", "Distillation", distilled),
+            ("backbone", "RegNet", regnet),
+            ("prune", "Pruning", partial(pruned, archive)),
         ):
             pairs = comparisons(floats, technique)
             compared = {pair.variant.name for pair in pairs}
@@ -162,96 +161,3 @@ def _budget(pair: Comparison) -> Parts:
     if mine.number == other.number:
         return prose("Both were trained for {epochs} epochs.", epochs=mine)
     return prose("The budgets differ: {mine} epochs against {other}.", mine=mine, other=other)
-
-
-def _distilled(pair: Comparison, found: Sequence[Variant]) -> Parts:
-    teacher = max((one for one in found if one.technique == "teacher"), key=lambda one: one.map50.number, default=None)
-    if teacher is None:
-        return ()
-    lead = points(teacher.map50, pair.other)
-    if lead.number <= 0:
-        return prose(
-            " {teacher} is no better than the student on its own ({lead}): it had nothing to teach.",
-            teacher=_called(teacher),
-            lead=lead,
-        )
-    if pair.gain.number > 0:
-        share = computed(
-            "100 gain / lead", lambda gain, whole: 100 * gain / whole, pair.gain, lead, digits=0, unit=" %"
-        )
-        return prose(
-            " {teacher} leads the student's direct training by {lead}; of that lead the student took over {share}.",
-            teacher=_called(teacher),
-            lead=lead.shown(signed=False),
-            share=share,
-        )
-    return prose(
-        " {teacher} leads the student's direct training by {lead}, and none of it came over. Possible reasons, "
-        "untested: the student has no room for more, or the distillation's weights crowd the task loss.",
-        teacher=_called(teacher),
-        lead=lead.shown(signed=False),
-    )
-
-
-def _called(teacher: Variant) -> Parts:
-    if teacher.name.text == "teacher":
-        return prose("The {teacher}", teacher=teacher.name)
-    return prose("The teacher, {teacher},", teacher=teacher.name)
-
-
-def _regnet(pair: Comparison, found: Sequence[Variant]) -> Parts:
-    said, operations = _cost(pair), _ratio(pair, "gflops")
-    if operations is None or operations.number <= 1:
-        return said
-    if pair.gain.number > 0:
-        return (
-            *said,
-            " What it wins it pays for in operations: a wider YOLO of the same cost would be the fair rival.",
-        )
-    return (
-        *said,
-        " It takes more operations and is no better. A possible reason, untested: grouped bottlenecks were designed "
-        "to classify, and YOLO's own blocks together with its neck.",
-    )
-
-
-def _pruned(archive: Archive, pair: Comparison, found: Sequence[Variant]) -> Parts:
-    said = (*_before(archive, pair), *_cost(pair))
-    operations, time = _ratio(pair, "gflops"), _ratio(pair, "latency_ms")
-    if operations is None or time is None:
-        return said
-    if time.number >= 1:
-        return (*said, " Fewer operations, and no time saved: uneven, narrower layers fill the hardware's units worse.")
-    if time.number > operations.number + 0.1:
-        return (*said, " Time falls less than operations do: memory, starts of layers and unaligned channels stay.")
-    return (*said, " Time falls with the operations.")
-
-
-def _before(archive: Archive, pair: Comparison) -> Parts:
-    """What a network from outside of the campaign could do before it was pruned, where a shipped file tells."""
-    accuracy = archive.find("accuracy.json")
-    if accuracy is None or not pair.variant.parent or pair.variant.parent.startswith("@"):
-        return ()
-    exported = PurePosixPath(pair.variant.parent).with_suffix(".onnx").name
-    for entry in accuracy.at("models"):
-        if (entry.at("file").content, entry.at("split").content) == (exported, "val"):
-            before = entry.at("map50").value(3)
-            return prose(
-                " It did not begin untrained, but was cut out of the network of {parent}, trained apart from the "
-                "campaign, which reaches {before}: {change} after fine-tuning on the campaign's images.",
-                parent=entry.at("file").label(),
-                before=before,
-                change=points(pair.mine, before),
-            )
-    return ()
-
-
-def _cost(pair: Comparison) -> Parts:
-    names = {"params": "parameters", "gflops": "operations", "latency_ms": "time a pair"}
-    found = [(value, f" the {name}") for key, name in names.items() if (value := _ratio(pair, key)) is not None]
-    return prose(" It takes {what}.", what=listed(found)) if found else ()
-
-
-def _ratio(pair: Comparison, key: str) -> Value | None:
-    mine, other = pair.variant.figure(key, 2), pair.baseline.figure(key, 2)
-    return None if mine is None or other is None or other.number == 0 else ratio(mine, other)
