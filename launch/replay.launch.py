@@ -35,5 +35,5 @@ def generate_launch_description():
         DeclareLaunchArgument("seconds", default_value="0.0", description="Loop for so long; 0: play it once."),
         DeclareLaunchArgument("output", default_value="replay_output", description="Folder of the report."),
     ]
-    # The bag is played under the default topic names: the cameras' YAML is not for it.
+    # The bag is played under the default topic names. The car's YAML may be given: its topics do not count here.
     return LaunchDescription([*bag, detector(config="", companion=player)])

@@ -116,6 +116,16 @@ def test_a_slip_in_an_arguments_name_is_pointed_out(launched, warnings, name, me
     assert warnings == [f"argument '{name}' is none of the detector's: did you mean '{meant}'?"]
 
 
+def test_a_replay_with_the_cars_yaml_listens_to_the_player_and_not_to_the_cameras(launched):
+    yaml = str(FOLDER.parent / "config" / "stereo.yaml")
+    node, player, _ = launched.run((REPLAY, {"bag": "a_bag", "config": yaml, "topics.left_info": "own/info"}))
+    assert node["parameters"][0] == yaml
+    changes = launched.changes(node)
+    assert (changes["topics.left_image"], changes["input.mode"]) == ("left/image", "pair")
+    assert changes["topics.left_info"] == "own/info"
+    assert [part for part in player["arguments"] if "topics." in str(part)] == ["topics.left_info=own/info"]
+
+
 def test_the_player_of_a_replay_gets_what_the_node_got(launched):
     given = {"bag": "a_bag", "input.compressed": "true", "remap": "left/image:=/zed/left", "namespace": "front"}
     node, player, _ = launched.run((REPLAY, given))

@@ -29,6 +29,9 @@ PACKAGE = "cone_detector"
 # rclpy's own parameter, and so none of the table.
 _SIM_TIME = Setting("use_sim_time", False, "Take the time from /clock.")
 
+# Settings that say where images come from, and as what.
+_INPUTS = ("input.", "topics.")
+
 # In a bigger launch other programs' arguments come along: a name must be this close to one of ours to be a slip.
 _SLIP = 0.85
 
@@ -57,7 +60,8 @@ def detector(config: str, companion: Callable[[Given], Node] | None = None) -> G
 
     It is a scope of its own: a second one beside it sees no default of the first as given, and the environment is the
     node's alone. config: default of the argument `config`, a file of the package's folder `config`; empty for none.
-    companion: makes what is started with the node, in the same environment, and is of no use without it.
+    companion: makes what is started with the node, in the same environment, and is of no use without it. It feeds the
+    node under the default topics, so those of a YAML file, which are the cameras', do not count then.
     """
     names: set[str] = set()
 
@@ -67,7 +71,7 @@ def detector(config: str, companion: Callable[[Given], Node] | None = None) -> G
 
     def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         given = _given(context, names)
-        node = _node(context, given, names, required=companion is not None)
+        node = _node(context, given, names, fed=companion is not None)
         return [*_environment(context), node, *([companion(given)] if companion else [])]
 
     # Once an argument is declared, a value that was given looks like a default: remember before that.
@@ -120,11 +124,12 @@ def _given(context: LaunchContext, names: set[str]) -> Given:
     return Given(parameters, _argument(context, "namespace"), remappings(_argument(context, "remap")))
 
 
-def _node(context: LaunchContext, given: Given, names: set[str], required: bool) -> Node:
+def _node(context: LaunchContext, given: Given, names: set[str], fed: bool) -> Node:
     config = _argument(context, "config")
     if config and not os.path.isfile(config):
         raise SettingError(f"config is '{config}', which is no file")
-    changes = dict(given.parameters)
+    inputs = {name: BY_NAME[name].default for name in BY_NAME if name.startswith(_INPUTS)} if fed and config else {}
+    changes = inputs | given.parameters
     if _SIM_TIME.name in names:
         changes[_SIM_TIME.name] = from_text(_SIM_TIME, _argument(context, _SIM_TIME.name))
     return Node(
@@ -137,5 +142,5 @@ def _node(context: LaunchContext, given: Given, names: set[str], required: bool)
         ros_arguments=["--log-level", _argument(context, "log_level")],
         output="screen",
         emulate_tty=True,
-        on_exit=Shutdown() if required else None,
+        on_exit=Shutdown() if fed else None,
     )
