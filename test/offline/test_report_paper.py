@@ -386,6 +386,14 @@ def test_looks_at_files_that_were_replaced_are_told(tmp_path):
     assert "test chose nothing" in text_of(paper(tmp_path / "b", test_ledger=clean))
 
 
+def test_a_look_at_the_engine_that_the_campaign_chose_is_of_none_that_was_replaced(tmp_path):
+    (gone,) = (one for one in records.ledger()["entries"] if not one["forced"] and one["model_sha256"] == "gone")
+    ledger = {"entries": [gone]}
+    assert "no longer in use: 1." in text_of(paper(tmp_path / "a", test_ledger=ledger))
+    campaign = records.campaign() | {"final_test": {"map50": gone["map50"], "model_sha256": "gone"}}
+    assert "test chose nothing" in text_of(paper(tmp_path / "b", test_ledger=ledger, campaign=campaign))
+
+
 @pytest.mark.parametrize(
     "key", ["name", "technique", "epochs", "seeds", "map50_val", "params", "gflops", "precision", "latency_ms"]
 )

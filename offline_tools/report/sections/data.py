@@ -106,6 +106,7 @@ def _ledger(section: Section, archive: Archive) -> None:
         )
         return
     kept = {entry.at("model_sha256").content for entry in accuracy.at("models")} if accuracy else set()
+    kept |= _chosen(archive)
     titles = {
         "engine file": False,
         "hash": False,
@@ -126,6 +127,14 @@ def _ledger(section: Section, archive: Archive) -> None:
         )
     )
     _looks(section, ledger, entries, kept)
+
+
+def _chosen(archive: Archive) -> set[str]:
+    """The hash of the engine that the campaign chose and evaluated last: nothing has taken its place."""
+    campaign = archive.find("campaign.json")
+    final = campaign.find("final_test") if campaign else None
+    found = final.find("model_sha256") if final else None
+    return {str(found.content)} if found else set()
 
 
 def _look(entry: Node, kept: set[str]) -> Row:
