@@ -14,6 +14,9 @@ from cone_detector.classes import CLASS_NAMES
 
 Value = bool | int | float | str
 
+# What names of settings begin with that say where images come from, and as what.
+INPUTS = ("input.", "topics.")
+
 
 class SettingError(ValueError):
     """A value that a parameter cannot take; the message names parameter, value and what is allowed."""

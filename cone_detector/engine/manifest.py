@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -203,6 +203,14 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(manifest.to_json())
     os.replace(temporary, path)
+
+
+def common_canvas(manifests: Iterable[Manifest]) -> tuple[int, int]:
+    """The canvas that all passes of an engine share, width and height. Raises ManifestError where they do not."""
+    canvases = {manifest.canvas for manifest in manifests}
+    if len(canvases) != 1:
+        raise ManifestError(f"the networks' canvases differ: {sorted(canvases)}; run `{REBUILD_COMMAND}`")
+    return canvases.pop()
 
 
 def check_file(path: Path, manifest: Manifest) -> Path:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cone_detector.engine.contract import INPUT_NAME, OUTPUT_NAME, ROWS, EngineError, PassTimes
-from cone_detector.engine.manifest import REBUILD_COMMAND, Manifest, ManifestError, check_file, read_manifest
+from cone_detector.engine.manifest import Manifest, ManifestError, check_file, common_canvas, read_manifest
 from cone_detector.engine.openvino_graph import spare_work
 from cone_detector.letterbox import PADDING_VALUE
 
@@ -32,10 +32,7 @@ class OpenVinoEngine:
         loaded = [(path, read_manifest(path)) for path in manifest_paths]
         self.manifests: Mapping[str, Manifest] = {manifest.name: manifest for _, manifest in loaded}
         files = {manifest.name: _openvino_file(path, manifest) for path, manifest in loaded}
-        canvases = {manifest.canvas for manifest in self.manifests.values()}
-        if len(canvases) != 1:
-            raise ManifestError(f"the networks' canvases differ: {sorted(canvases)}; run `{REBUILD_COMMAND}`")
-        width, height = canvases.pop()
+        width, height = common_canvas(self.manifests.values())
         self.slots: tuple[NDArray[np.uint8], ...] = tuple(
             np.full((2, height, width, 3), PADDING_VALUE, np.uint8) for _ in range(slots)
         )

@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 
 from cone_detector.engine import cuda, trt_api
 from cone_detector.engine.contract import ROWS, EngineError, PassTimes
-from cone_detector.engine.manifest import REBUILD_COMMAND, Manifest, ManifestError, check_file, read_manifest
+from cone_detector.engine.manifest import (
+    REBUILD_COMMAND,
+    Manifest,
+    ManifestError,
+    check_file,
+    common_canvas,
+    read_manifest,
+)
 from cone_detector.engine.tensorrt_plan import Plan
 
 _WARM_UPS = 3
@@ -44,10 +51,7 @@ class TensorRtEngine:
         loaded = [(path, read_manifest(path)) for path in manifest_paths]
         files = [_plan_file(path, manifest) for path, manifest in loaded]
         self.manifests: Mapping[str, Manifest] = {manifest.name: manifest for _, manifest in loaded}
-        canvases = {manifest.canvas for manifest in self.manifests.values()}
-        if len(canvases) != 1:
-            raise ManifestError(f"the plans' canvases differ: {sorted(canvases)}; run `{REBUILD_COMMAND}`")
-        width, height = canvases.pop()
+        width, height = common_canvas(self.manifests.values())
         self._height = height
         device = cuda.device()
         self.device = device.name

@@ -16,7 +16,7 @@ from cone_detector.replay.bag_topics import StereoTopics
 from cone_detector.replay.bags import StereoBag
 from cone_detector.replay.processes import Child, ReplayError, ros_environment, running
 from cone_detector.replay.records import Recording
-from cone_detector.settings import BY_NAME, SettingError, Value
+from cone_detector.settings import BY_NAME, INPUTS, SettingError, Value
 
 if TYPE_CHECKING:
     from cone_detector.ros.recorder import Answer, Recorder
@@ -106,7 +106,9 @@ def replay(plan: RosReplay) -> tuple[Recording, dict[int, int], list[Answer]]:
 def _check_heard(settings: Mapping[str, Value]) -> None:
     """Raises SettingError for what keeps the node from what is played: two images, under the default names."""
     for name, value in settings.items():
-        if (name == "input.mode" or name.startswith("topics.")) and value != BY_NAME[name].default:
+        # Compressed images are played as such where the node is told to take them.
+        played_so = name == "input.compressed" or value == BY_NAME[name].default
+        if name.startswith(INPUTS) and not played_so:
             raise SettingError(
                 f"{name} is '{value}': a bag is played as two images under the default names; leave it out, or remap"
             )

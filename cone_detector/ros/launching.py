@@ -21,16 +21,13 @@ from launch_ros.actions import Node
 
 from cone_detector.ros.arguments import describe, from_text, overrides, remappings, to_text
 from cone_detector.ros.malloc import ENVIRONMENT
-from cone_detector.settings import BY_NAME, SETTINGS, Setting, SettingError, Value
+from cone_detector.settings import BY_NAME, INPUTS, SETTINGS, Setting, SettingError, Value
 from cone_detector.transport import PROFILE_VARIABLES, installed_profile, profile_in_use
 
 PACKAGE = "cone_detector"
 
 # rclpy's own parameter, and so none of the table.
 _SIM_TIME = Setting("use_sim_time", False, "Take the time from /clock.")
-
-# Settings that say where images come from, and as what.
-_INPUTS = ("input.", "topics.")
 
 # In a bigger launch other programs' arguments come along: a name must be this close to one of ours to be a slip.
 _SLIP = 0.85
@@ -128,7 +125,7 @@ def _node(context: LaunchContext, given: Given, names: set[str], fed: bool) -> N
     config = _argument(context, "config")
     if config and not os.path.isfile(config):
         raise SettingError(f"config is '{config}', which is no file")
-    inputs = {name: BY_NAME[name].default for name in BY_NAME if name.startswith(_INPUTS)} if fed and config else {}
+    inputs = {name: BY_NAME[name].default for name in BY_NAME if name.startswith(INPUTS)} if fed and config else {}
     changes = inputs | given.parameters
     if _SIM_TIME.name in names:
         changes[_SIM_TIME.name] = from_text(_SIM_TIME, _argument(context, _SIM_TIME.name))

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from offline_tools.report.archive import Archive
@@ -182,6 +182,14 @@ def halted(archive: Archive) -> list[Halted]:
     campaign = archive.find("campaign.json")
     node = campaign.find("unfinished") if campaign else None
     return [Halted(one) for one in node or () if one.find("epochs_done") is not None]
+
+
+def names_of(found: Iterable[Variant | Halted]) -> list[Label]:
+    """Their names, each once, in the order in which they come."""
+    first: dict[str, Label] = {}
+    for one in found:
+        first.setdefault(one.name.text, one.name)
+    return list(first.values())
 
 
 def comparisons(found: Sequence[Variant], technique: str) -> list[Comparison]:

@@ -19,6 +19,7 @@ BLUE, YELLOW = 0, 4
 LEFT_BOX, RIGHT_BOX = (200, 300, 240, 360), (900, 312, 936, 372)
 LEFT, RIGHT = painted((BLUE, LEFT_BOX)), painted((YELLOW, RIGHT_BOX))
 
+COMPRESSED = {"input.compressed": True, "topics.left_image": "l", "topics.right_image": "r"}
 BEST_EFFORT = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
@@ -71,12 +72,7 @@ def test_an_odd_wide_image_and_a_broken_file_are_reported(engines, rig):
 
 
 def test_compressed_pairs_are_decoded(engines, rig):
-    parameters = {
-        "engine.directory": engines,
-        "input.compressed": True,
-        "topics.left_image": "l",
-        "topics.right_image": "r",
-    }
+    parameters = {"engine.directory": engines, **COMPRESSED}
     with publishers(rig, CompressedImage, "l", "r") as cameras, NodeProcess(**parameters):
 
         def send(stamp):
@@ -90,12 +86,7 @@ def test_compressed_pairs_are_decoded(engines, rig):
 
 
 def test_compressed_pairs_that_come_too_fast_are_dropped_as_pairs_and_counted(engines, rig):
-    parameters = {
-        "engine.directory": engines,
-        "input.compressed": True,
-        "topics.left_image": "l",
-        "topics.right_image": "r",
-    }
+    parameters = {"engine.directory": engines, **COMPRESSED}
     # Nothing takes longer to decode than noise.
     noise = jpeg_of(np.random.default_rng(0).integers(0, 256, LEFT.shape, np.uint8), 0)
     with publishers(rig, CompressedImage, "l", "r") as cameras, NodeProcess(**parameters):

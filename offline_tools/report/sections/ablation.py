@@ -11,7 +11,7 @@ from offline_tools.report.platforms import entries
 from offline_tools.report.text import Part, Parts, listed, prose
 from offline_tools.report.tiers import baseline_ms
 from offline_tools.report.values import Kind, Value, ratio
-from offline_tools.report.variants import variants
+from offline_tools.report.variants import names_of, variants
 
 _GROUPS = {
     "": ("model", "precision", "pass", "policy"),
@@ -65,10 +65,9 @@ def _campaign(archive: Archive) -> Parts:
     found = variants(archive)
     if not found:
         return ()
-    names = {one.name.text: one.name for one in reversed(found)}
     return prose(
         " Rows of {names} are the campaign's, at its budget; the others are of files trained apart from it.",
-        names=listed([names[name] for name in dict.fromkeys(one.name.text for one in found)]),
+        names=listed(names_of(found)),
     )
 
 

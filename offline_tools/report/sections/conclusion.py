@@ -12,7 +12,7 @@ from offline_tools.report.platforms import CAR, entries
 from offline_tools.report.text import Code, listed, prose
 from offline_tools.report.tiers import Judgement, judge, tiers
 from offline_tools.report.values import Kind
-from offline_tools.report.variants import halted
+from offline_tools.report.variants import halted, names_of
 
 Judged = tuple[Entry, str, Judgement]
 
@@ -139,13 +139,11 @@ def _limits(section: Section, archive: Archive, judged: Sequence[Judged]) -> Non
             )
         )
     if stopped := halted(archive):
-        names = dict.fromkeys(one.name.text for one in stopped)
-        labels = [next(one.name for one in stopped if one.name.text == name) for name in names]
         items.append(
             prose(
                 "The campaign is not complete: the trainings of {names} did not finish. Nothing is concluded on them, "
                 "nor on what they were to be compared with.",
-                names=listed(labels),
+                names=listed(names_of(stopped)),
             )
         )
     if archive.missing:

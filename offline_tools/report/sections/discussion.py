@@ -11,7 +11,7 @@ from offline_tools.report.document import Section
 from offline_tools.report.sections.discussion_engines import engines
 from offline_tools.report.sections.discussion_reasons import distilled, pruned, regnet
 from offline_tools.report.text import Parts, listed, prose
-from offline_tools.report.variants import Comparison, Halted, Variant, comparisons, halted, variants
+from offline_tools.report.variants import Comparison, Halted, Variant, comparisons, halted, names_of, variants
 
 _VERDICTS = {
     "helped": "It helped: the gain is more than twice its standard error.",
@@ -87,8 +87,7 @@ def _alone(section: Section, lead: str, alone: Sequence[Variant], stopped: Seque
 def _why_alone(one: Variant, stopped: Sequence[Halted]) -> Parts:
     if one.parent.startswith("@"):
         return prose("the network that it was pruned from is no finished variant of the campaign")
-    names = dict.fromkeys(other.name.text for other in stopped if other.technique == "direct")
-    labels = [next(other.name for other in stopped if other.name.text == name) for name in names]
+    labels = names_of(other for other in stopped if other.technique == "direct")
     if not labels:
         return prose("the campaign has no direct training of the same model")
     return prose(
@@ -114,7 +113,7 @@ def _halted(section: Section, lead: str, mine: Sequence[Halted], stopped: Sequen
         return
     section.say(
         lead + "Unfinished, so without a result: {runs}. Whether the technique helps or hurts is not known.{seen}",
-        runs=listed([_reached(mine, name) for name in dict.fromkeys(one.name.text for one in mine)]),
+        runs=listed([_reached(mine, name.text) for name in names_of(mine)]),
         seen=_seen(mine, [one for one in stopped if one.technique == "direct"]),
     )
 
@@ -131,8 +130,8 @@ def _reached(mine: Sequence[Halted], name: str) -> Parts:
 
 def _seen(mine: Sequence[Halted], direct: Sequence[Halted]) -> Parts:
     """What the trainer saw of several seeds at the last epoch that all have, beside direct training, unfinished too."""
-    names = list(dict.fromkeys(one.name.text for one in mine))
-    groups = [group for name in names if len(group := [one for one in mine if one.name.text == name]) > 1]
+    groups = [[one for one in mine if one.name.text == name.text] for name in names_of(mine)]
+    groups = [group for group in groups if len(group) > 1]
     if not groups or len(direct) < 2:
         return ()
     runs = max(groups, key=len)

@@ -9,7 +9,7 @@ from offline_tools.report.sections.conclusion import verdict
 from offline_tools.report.sections.gate import recorded
 from offline_tools.report.text import Parts, listed, prose
 from offline_tools.report.values import computed, percent
-from offline_tools.report.variants import best, halted, students, variants
+from offline_tools.report.variants import best, halted, names_of, students, variants
 
 
 def summary(archive: Archive) -> Section:
@@ -56,13 +56,11 @@ def _unfinished(archive: Archive) -> Parts:
     stopped = halted(archive)
     if not stopped:
         return ()
-    first = {one.name.text: one.name for one in reversed(stopped)}
-    names = [first[name] for name in dict.fromkeys(one.name.text for one in stopped)]
     done = [one.done for one in stopped]
     return prose(
         "**Unfinished, without a result:** the trainings of {names}; they stopped after {least} to {most} of "
         "{planned} epochs.",
-        names=listed(names),
+        names=listed(names_of(stopped)),
         least=min(done, key=lambda value: value.number),
         most=max(done, key=lambda value: value.number),
         planned=max((one.planned for one in stopped), key=lambda value: value.number),

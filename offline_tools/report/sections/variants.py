@@ -10,8 +10,7 @@ from offline_tools.report.records import Node
 from offline_tools.report.text import Parts, listed, prose
 from offline_tools.report.values import Label, Value, computed
 from offline_tools.report.variants import Variant, best, halted, variants
-
-_MAP50, _MAP50_95 = "metrics/mAP50(B)", "metrics/mAP50-95(B)"
+from offline_tools.results import MAP50, MAP50_95
 
 
 def trained(archive: Archive) -> Section:
@@ -192,7 +191,7 @@ def _other_data(runs: list[tuple[Node, Node]], found: list[Variant]) -> Parts:
 
 
 def _run(record: Node, epochs: Node) -> Row:
-    kept = max(range(len(epochs.content)), key=lambda at: float(epochs.content[at][_MAP50_95]))
+    kept = max(range(len(epochs.content)), key=lambda at: float(epochs.content[at][MAP50_95]))
     name = record.record.name.removeprefix("training/").removesuffix(".json")
     return row(
         Label(name, record.at("device").source),
@@ -201,6 +200,6 @@ def _run(record: Node, epochs: Node) -> Row:
         epochs.at(kept, "epoch").value(0),
         computed("seconds / 60", lambda seconds: seconds / 60, record.at("seconds").value(), digits=1),
         record.at("device").label(),
-        epochs.at(kept, _MAP50).value(),
-        epochs.at(kept, _MAP50_95).value(),
+        epochs.at(kept, MAP50).value(),
+        epochs.at(kept, MAP50_95).value(),
     )
