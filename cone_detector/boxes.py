@@ -1,60 +1,92 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From an engine's rows to the detections of each image: thresholds and non-maximum suppression."""
+"""From an engine's rows to the cones of each image: thresholds and non-maximum suppression."""
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cone_detector.classes import CLASS_NAMES
+from cone_detector.compiled import BOOL, DOUBLE, FLOAT, compiled, packed, part_of_compiled, view
 
 Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
-def keep_confident(rows: NDArray[np.float32], floor: float) -> Pair:
-    """Rows of each image with a score of `floor` or more, as views: (N, 6) and (M, 6).
+def sift(rows: NDArray[np.float32], floor: float, thresholds: NDArray[np.float32], iou: float) -> tuple[Pair, Pair]:
+    """Copies of both images' rows, each cone once: those at or above their class's threshold, and fainter ones.
 
-    rows: (2, K, 6) of x1, y1, x2, y2, score, class, each image's sorted by score.
+    rows: (2, K, 6) of x1, y1, x2, y2, score, class, each image's sorted by score; what comes out is, too. floor: lowest
+    score that counts. thresholds: (classes,) float32. iou: overlap in 0..1 above which the less confident of two boxes
+    of one class goes; 1 keeps all. Raises ValueError for a class that has no threshold.
     """
-    # Counted from below: a score that is no number is sorted anywhere, and must not cost the last good row.
-    left, right = rows[:, :, 4] < np.float32(floor)
-    count = rows.shape[1]
-    return rows[0, : count - np.count_nonzero(left)], rows[1, : count - np.count_nonzero(right)]
+    left, faint_left = _sift(rows[0], floor, thresholds, iou)
+    right, faint_right = _sift(rows[1], floor, thresholds, iou)
+    return (left, right), (faint_left, faint_right)
 
 
-def split_by_confidence(rows: Pair, thresholds: NDArray[np.float32]) -> tuple[Pair, Pair]:
-    """Copies of both images' rows at or above their class's threshold, and of those below it, still sorted.
+def suppress(rows: Pair, iou: float, across_classes: bool = False) -> Pair:
+    """Non-maximum suppression of both images' (N, 6) and (M, 6) rows, sorted by score before and after.
 
-    rows: (N, 6) and (M, 6), sorted by score. thresholds: (classes,) float32.
+    iou: overlap in 0..1 above which the less confident of two boxes goes. across_classes: of any two boxes, not only of
+    two of one class.
     """
-    sure, faint = [], []
-    for side in rows:
-        above = side[:, 4] >= thresholds[side[:, 5].astype(np.intp)]
-        sure.append(side[above])
-        faint.append(side[~above])
-    return (sure[0], sure[1]), (faint[0], faint[1])
+    return _suppress(rows[0], iou, across_classes), _suppress(rows[1], iou, across_classes)
 
 
-def suppress(left: NDArray[np.float32], right: NDArray[np.float32], iou: float, across_classes: bool = False) -> Pair:
-    """Non-maximum suppression of both images in one call, rows still sorted by score.
+@part_of_compiled
+def _survivors(rows: NDArray[np.float32], floor: float, iou: float, across_classes: bool) -> NDArray[np.intp]:
+    """Indices of the rows that stay, greedily from the first one on."""
+    kept = np.empty(len(rows), np.intp)
+    count = 0
+    for index in range(len(rows)):
+        x1, y1, x2, y2, score, label = rows[index]
+        if score < floor:
+            break
+        # A score that is no number may be sorted anywhere, and must not cost the rows behind it.
+        stays = score >= floor
+        area = (x2 - x1) * (y2 - y1)
+        for other in kept[:count]:
+            if not stays:
+                break
+            if not across_classes and rows[other, 5] != label:
+                continue
+            width = min(x2, rows[other, 2]) - max(x1, rows[other, 0])
+            height = min(y2, rows[other, 3]) - max(y1, rows[other, 1])
+            if width > 0 and height > 0:
+                shared = width * height
+                either = area + (rows[other, 2] - rows[other, 0]) * (rows[other, 3] - rows[other, 1]) - shared
+                stays = not shared > iou * either
+        if stays:
+            kept[count] = index
+            count += 1
+    return kept[:count]
 
-    left, right: (N, 6) and (M, 6) rows. iou: overlap in 0..1 above which the less confident of two boxes goes.
-    across_classes: of any two boxes; otherwise of two of one class.
-    """
-    border = len(left)
-    rows = np.concatenate((left, right))
-    if not len(rows):
-        return left, right
-    # OpenCV compares boxes of equal class id only: giving the images ids of their own keeps them apart.
-    ids = np.zeros(len(rows), np.int32) if across_classes else rows[:, 5].astype(np.int32)
-    ids[border:] += len(CLASS_NAMES)
-    xywh = rows[:, :4].astype(np.float64)
-    xywh[:, 2:] -= xywh[:, :2]
-    survivors = cv2.dnn.NMSBoxesBatched(xywh, rows[:, 4], ids, 0.0, iou)
-    if len(survivors) == len(rows):
-        return rows[:border], rows[border:]
-    kept = np.array(survivors, np.intp)
-    kept.sort()
-    rows, border = rows[kept], int(kept.searchsorted(border))
-    return rows[:border], rows[border:]
+
+@compiled(view(FLOAT, 2), DOUBLE, packed(FLOAT, 1), DOUBLE)
+def _sift(
+    rows: NDArray[np.float32], floor: float, thresholds: NDArray[np.float32], iou: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    kept = _survivors(rows, floor, iou, False)
+    count = 0
+    for index in kept:
+        label = int(rows[index, 5])
+        if not 0 <= label < len(thresholds):
+            raise ValueError("the network knows a class that has no threshold: install engines of these classes")
+        count += rows[index, 4] >= thresholds[label]
+    sure, faint = np.empty((count, 6), np.float32), np.empty((len(kept) - count, 6), np.float32)
+    count = 0
+    for place, index in enumerate(kept):
+        if rows[index, 4] >= thresholds[int(rows[index, 5])]:
+            sure[count] = rows[index]
+            count += 1
+        else:
+            faint[place - count] = rows[index]
+    return sure, faint
+
+
+@compiled(view(FLOAT, 2), DOUBLE, BOOL)
+def _suppress(rows: NDArray[np.float32], iou: float, across_classes: bool) -> NDArray[np.float32]:
+    kept = _survivors(rows, -np.inf, iou, across_classes)
+    stay = np.empty((len(kept), 6), np.float32)
+    for place, index in enumerate(kept):
+        stay[place] = rows[index]
+    return stay

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cone_detector.compiled import FLOAT, compiled, view
+
 
 @dataclass(frozen=True)
 class Detections:
@@ -32,7 +34,19 @@ class Detections:
     @classmethod
     def from_rows(cls, rows: NDArray[np.float32]) -> Detections:
         """Copies engine rows, (N, 6) of x1, y1, x2, y2, score, class, whose memory the next pass overwrites."""
-        return cls(rows[:, :4].copy(), rows[:, 4].copy(), rows[:, 5].astype(np.int64))
+        return cls(*_split(rows))
+
+
+@compiled(view(FLOAT, 2))
+def _split(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+    xyxy, score, label = (
+        np.empty((len(rows), 4), np.float32),
+        np.empty(len(rows), np.float32),
+        np.empty(len(rows), np.int64),
+    )
+    for index in range(len(rows)):
+        xyxy[index], score[index], label[index] = rows[index, :4], rows[index, 4], int(rows[index, 5])
+    return xyxy, score, label
 
 
 @dataclass(frozen=True)

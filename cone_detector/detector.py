@@ -28,7 +28,7 @@ from cone_detector.adaptive import (
 )
 from cone_detector.adaptive.band import NOMINAL_FOCAL_SHARE, horizon_share
 from cone_detector.adaptive.policies import Fixed
-from cone_detector.boxes import keep_confident, split_by_confidence, suppress
+from cone_detector.boxes import sift, suppress
 from cone_detector.classes import CLASS_NAMES
 from cone_detector.detections import Cones, Detections
 from cone_detector.engine.contract import Engine, PassTimes
@@ -176,7 +176,7 @@ class StereoDetector:
             rows = self._combine(rows, self._look(plan, decision.step, slot, images, False, clock).rows, decision.step)
         if self.engine.manifests[steps[-1].name].nms:
             # Of what is published only: a class that stays below its threshold must not take another's place.
-            rows = suppress(*rows, plan.place_iou, across_classes=True)
+            rows = suppress(rows, plan.place_iou, across_classes=True)
         plan.policy.remember(rows)
         found = (_in_image(rows[0], images[0].letterbox), _in_image(rows[1], images[1].letterbox))
         clock.lap("nms")
@@ -217,10 +217,9 @@ class StereoDetector:
             self._write_close_up(step, images)
         rows = self.engine.infer(step.name, slot, fresh, step.top)
         spent = clock.lap("inference")
-        seen = keep_confident(rows, plan.floor)
-        if self.engine.manifests[step.name].nms:
-            seen = suppress(*seen, plan.nms_iou)
-        sure, faint = split_by_confidence(seen, plan.thresholds)
+        # A network that suppresses doubles itself leaves none.
+        iou = plan.nms_iou if self.engine.manifests[step.name].nms else 1.0
+        sure, faint = sift(rows, plan.floor, plan.thresholds, iou)
         self._budget.note(step.name, spent + clock.lap("nms"))
         return Sight(sure, faint)
 

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cone_detector.compiled import FLOAT, compiled, packed, view
 from cone_detector.frames import Frame
 
 PADDING_VALUE = 114
@@ -49,10 +50,7 @@ class Letterbox:
 
     def to_source(self, xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
         """Maps boxes from the canvas to the image, clipped to it. (N, 4) canvas pixels in, (N, 4) image pixels out."""
-        offset, scale, size = self._corners
-        boxes = (xyxy - offset) / scale
-        np.clip(boxes, 0, size, out=boxes)
-        return boxes
+        return _to_source(xyxy, *self._corners)
 
     def to_canvas(self, xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
         """Maps boxes from the image to the canvas. (N, 4) image pixels in, (N, 4) canvas pixels out."""
@@ -64,6 +62,20 @@ class Letterbox:
         """Offset, scale and source size for x1, y1, x2, y2."""
         offset, scale, size = (np.array(values * 2, np.float32) for values in (self.offset, self.scale, self.source))
         return offset, scale, size
+
+
+@compiled(view(FLOAT, 2), *[packed(FLOAT, 1)] * 3)
+def _to_source(
+    xyxy: NDArray[np.float32],
+    offset: NDArray[np.float32],
+    scale: NDArray[np.float32],
+    size: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    boxes = np.empty(xyxy.shape, np.float32)
+    for index in range(len(xyxy)):
+        for side in range(4):
+            boxes[index, side] = min(max((xyxy[index, side] - offset[side]) / scale[side], np.float32(0)), size[side])
+    return boxes
 
 
 class LetterboxWriter:

@@ -7,9 +7,12 @@ from doubles import rows_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cone_detector.boxes import keep_confident, split_by_confidence, suppress
+from cone_detector.boxes import sift, suppress
 
 NO_CONES = rows_of()
+SAME = (10, 10, 30, 50)
+NEAR = (11, 11, 31, 51)
+AWAY = (100, 10, 130, 50)
 
 
 def thresholds(default: float = 0.35, **by_class: float) -> np.ndarray:
@@ -31,10 +34,11 @@ def thresholds(default: float = 0.35, **by_class: float) -> np.ndarray:
 )
 def test_a_cone_stays_at_or_above_its_class_threshold(limits, kept_scores):
     rows = rows_of((0, 0, 9, 9, 0.9, 0), (0, 0, 9, 9, 0.5, 2), (0, 0, 9, 9, 0.35, 1), (0, 0, 9, 9, 0.2, 4))
-    seen = keep_confident(np.stack((rows, NO_CONES)), float(limits.min()))
-    (sure, none), (faint, _) = split_by_confidence(seen, limits)
+    floor = float(limits.min())
+    (sure, none), (faint, _) = sift(np.stack((rows, NO_CONES)), floor, limits, iou=1.0)
     np.testing.assert_allclose(sure[:, 4], kept_scores)
-    assert sorted([*sure[:, 4], *faint[:, 4]], reverse=True) == seen[0][:, 4].tolist()
+    seen = rows[(rows[:, 4] >= floor) & (rows[:, 4] > 0), 4]
+    assert sorted([*sure[:, 4], *faint[:, 4]], reverse=True) == seen.tolist()
     assert not len(none)
 
 
@@ -42,13 +46,22 @@ def test_a_score_that_is_no_number_costs_no_other_cone():
     rows = rows_of((0, 0, 9, 9, 0.9, 0), (20, 0, 29, 9, 0.8, 0))
     rows = np.stack((np.roll(rows, 1, axis=0), rows))
     rows[0, 0, 4] = np.nan
-    found, _ = split_by_confidence(keep_confident(rows, 0.35), thresholds())[0]
+    found, _ = sift(rows, 0.35, thresholds(), 0.5)[0]
     np.testing.assert_array_equal(found, rows[0, 1:3])
 
 
-SAME = (10, 10, 30, 50)
-NEAR = (11, 11, 31, 51)
-AWAY = (100, 10, 130, 50)
+def test_a_faint_box_on_a_sure_one_is_the_same_cone():
+    rows = rows_of((*SAME, 0.9, 0), (*NEAR, 0.2, 0), (*AWAY, 0.2, 0))
+    (sure, _), (faint, _) = sift(np.stack((rows, NO_CONES)), 0.1, thresholds(), 0.5)
+    np.testing.assert_array_equal(sure, rows[:1])
+    np.testing.assert_array_equal(faint, rows[2:3])
+
+
+@pytest.mark.parametrize("label", [-1, 5, np.nan])
+def test_a_class_that_nobody_knows_is_refused(label):
+    rows = rows_of((*SAME, 0.9, label))
+    with pytest.raises(ValueError, match="class that has no threshold"):
+        sift(np.stack((rows, rows)), 0.1, thresholds(), 0.5)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +80,7 @@ def test_suppression(left, right, kept):
     def rows(cones):
         return rows_of(*cones)[: len(cones)]
 
-    for found, scores in zip(suppress(rows(left), rows(right), 0.5), kept, strict=True):
+    for found, scores in zip(suppress((rows(left), rows(right)), 0.5), kept, strict=True):
         np.testing.assert_allclose(found[:, 4], scores)
 
 
@@ -81,7 +94,7 @@ def test_suppression(left, right, kept):
     ],
 )
 def test_suppression_across_classes(left, right, iou, kept):
-    found = suppress(rows_of(*left)[: len(left)], rows_of(*right)[: len(right)], iou, across_classes=True)
+    found = suppress((rows_of(*left)[: len(left)], rows_of(*right)[: len(right)]), iou, across_classes=True)
     for side, scores in zip(found, kept, strict=True):
         np.testing.assert_allclose(side[:, 4], scores)
 
@@ -113,6 +126,6 @@ def test_suppression_agrees_with_the_textbook(left, right):
         return np.array(made, np.float32).reshape(-1, 6)
 
     # 0.4517: no ratio of such small whole numbers, so rounding cannot decide a case.
-    found = suppress(rows(left), rows(right), 0.4517)
+    found = suppress((rows(left), rows(right)), 0.4517)
     np.testing.assert_array_equal(found[0], reference(rows(left), 0.4517))
     np.testing.assert_array_equal(found[1], reference(rows(right), 0.4517))

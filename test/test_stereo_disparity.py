@@ -9,6 +9,11 @@ from stereo_scene import BASELINE, FX, SIZE, boxes_at, cones_on_ground, paint
 from cone_detector.frames import Frame, split_side_by_side, view_image
 from cone_detector.stereo.disparity import DisparityRefiner
 
+
+def refine(left, right, *frames):
+    return DisparityRefiner(SIZE)(left.astype(np.float32), right.astype(np.float32), *frames)
+
+
 DEPTHS = [2.5, 4.0, 5.3, 7.7, 10.0, 12.9, 15.0]
 
 
@@ -30,7 +35,7 @@ def errors(found, truth):
 @pytest.mark.parametrize("seed", range(4))
 def test_boxes_that_err_do_not_spoil_it(scene, seed):
     left, right, left_frame, right_frame, truth = scene
-    found = DisparityRefiner(SIZE)(jittered(left, seed), jittered(right, seed + 50), left_frame, right_frame)
+    found = refine(jittered(left, seed), jittered(right, seed + 50), left_frame, right_frame)
     assert errors(found, truth).max() < 0.15
     assert errors(found, truth)[truth < 12].max() < 0.08
     assert found.correlation.min() > 0.9
@@ -41,14 +46,14 @@ def test_no_pixel_locking(shift):
     """Errors that depend on the fraction of a pixel would bend space in steps; interpolation is known for it."""
     left, right = boxes_at(cones_on_ground([6.0, 10.0, 14.0], 0.4))
     right[:, [0, 2]] += shift
-    found = DisparityRefiner(SIZE)(left - 0.5, right - 0.5, paint(left), paint(right))
+    found = refine(left - 0.5, right - 0.5, paint(left), paint(right))
     assert errors(found, (left - right)[:, 0]).max() < 0.03
 
 
 def test_exposure_of_the_cameras_may_differ(scene):
     left, right, left_frame, _, truth = scene
     darker = paint(right + 0.5, 1.5, gain=0.7, seed=3)
-    assert errors(DisparityRefiner(SIZE)(left, right, left_frame, darker), truth).max() < 0.1
+    assert errors(refine(left, right, left_frame, darker), truth).max() < 0.1
 
 
 def test_faint_texture_tells_as_much_in_bright_light():
@@ -66,7 +71,7 @@ def test_faint_texture_tells_as_much_in_bright_light():
             frames[1][y1 - 20 : y2 + 20, x1 - 20 - shift : x2 + 20 - shift] = faint[area]
         rng = np.random.default_rng(6)
         noisy = [(frame + light + rng.integers(0, 2, frame.shape)).astype(np.uint8) for frame in frames]
-        found.append(DisparityRefiner(SIZE)(left, right, *map(Frame, noisy)))
+        found.append(refine(left, right, *map(Frame, noisy)))
     dark, bright = found
     np.testing.assert_allclose(bright.correlation, dark.correlation, rtol=1e-3)
     np.testing.assert_allclose(bright.sigma, dark.sigma, rtol=1e-2)
@@ -79,7 +84,7 @@ def test_sigma_is_honest(scene):
     scores = []
     for seed in range(12):
         frames = (paint(left + 0.5, 4.0, seed=2 * seed), paint(right + 0.5, 4.0, seed=2 * seed + 1))
-        found = DisparityRefiner(SIZE)(jittered(left, seed, 0.7), jittered(right, seed + 50, 0.7), *frames)
+        found = refine(jittered(left, seed, 0.7), jittered(right, seed + 50, 0.7), *frames)
         scores.append((found.value - truth) / found.sigma)
     assert 0.25 < np.std(scores) < 1.5
 
@@ -96,14 +101,14 @@ def test_a_plain_sharp_rectangle_is_no_surer_than_it_is_right(shift, noise):
         grey += rng.normal(0, noise, grey.shape)
         frames.append(Frame(np.clip(np.round(grey), 0, 255).astype(np.uint8)))
         boxes.append(np.array([[x1 + error - 0.5, 399.5, x1 + error + 39.5, 459.5]]))
-    found = DisparityRefiner(SIZE)(*boxes, *frames)
+    found = refine(*boxes, *frames)
     assert abs(found.value[0] - 28) < 2.5 * found.sigma[0] + 0.02
 
 
 def test_sigma_grows_with_noise(scene):
     left, right, *_ = scene
     quiet, loud = (
-        DisparityRefiner(SIZE)(left, right, paint(left + 0.5, noise, seed=1), paint(right + 0.5, noise, seed=2))
+        refine(left, right, paint(left + 0.5, noise, seed=1), paint(right + 0.5, noise, seed=2))
         for noise in (1.0, 12.0)
     )
     assert (loud.sigma > 2 * quiet.sigma).all()
@@ -112,13 +117,13 @@ def test_sigma_grows_with_noise(scene):
 def test_other_things_in_the_boxes_do_not_correlate(scene):
     left, right, left_frame, _, _ = scene
     noise = np.random.default_rng(0).integers(0, 255, (SIZE[1], SIZE[0], 3), np.uint8)
-    assert DisparityRefiner(SIZE)(left, right, left_frame, Frame(noise)).correlation.max() < 0.6
+    assert refine(left, right, left_frame, Frame(noise)).correlation.max() < 0.6
 
 
 def test_a_flat_picture_gives_finite_numbers(scene):
     left, right, *_ = scene
     flat = Frame(np.full((SIZE[1], SIZE[0], 3), 90, np.uint8))
-    found = DisparityRefiner(SIZE)(left, right, flat, flat)
+    found = refine(left, right, flat, flat)
     assert np.isfinite(found.value).all()
     assert np.isfinite(found.sigma).all()
     assert found.correlation.max() < 0.1
@@ -134,36 +139,36 @@ def test_a_flat_picture_gives_finite_numbers(scene):
 )
 def test_every_encoding_gives_the_same(scene, code, to_bgr):
     left, right, left_frame, right_frame, _ = scene
-    bgr = DisparityRefiner(SIZE)(left, right, left_frame, right_frame)
+    bgr = refine(left, right, left_frame, right_frame)
     frames = [Frame(cv2.cvtColor(frame.pixels, code), to_bgr) for frame in (left_frame, right_frame)]
-    np.testing.assert_allclose(DisparityRefiner(SIZE)(left, right, *frames).value, bgr.value, atol=0.01)
+    np.testing.assert_allclose(refine(left, right, *frames).value, bgr.value, atol=0.01)
 
 
 def test_halves_of_a_side_by_side_image_and_16_bit_images_are_sampled_in_place(scene):
     left, right, left_frame, right_frame, _ = scene
-    whole = DisparityRefiner(SIZE)(left, right, left_frame, right_frame).value
+    whole = refine(left, right, left_frame, right_frame).value
     halves = split_side_by_side(Frame(np.hstack((left_frame.pixels, right_frame.pixels))))
-    np.testing.assert_array_equal(DisparityRefiner(SIZE)(left, right, *halves).value, whole)
+    np.testing.assert_array_equal(refine(left, right, *halves).value, whole)
     deep = [
         view_image(
             (frame.pixels[..., 0].astype(np.uint16) * 256 + 255).tobytes(), width=1280, height=720, encoding="mono16"
         )
         for frame in (left_frame, right_frame)
     ]
-    np.testing.assert_allclose(DisparityRefiner(SIZE)(left, right, *deep).value, whole, atol=0.01)
+    np.testing.assert_allclose(refine(left, right, *deep).value, whole, atol=0.01)
 
 
 def test_boxes_beyond_the_border_are_no_crash(scene):
     left, right, left_frame, right_frame, _ = scene
     outside = left - 2000
-    assert np.isfinite(DisparityRefiner(SIZE)(outside, right, left_frame, right_frame).value).all()
+    assert np.isfinite(refine(outside, right, left_frame, right_frame).value).all()
 
 
 def test_a_call_does_not_depend_on_the_one_before(scene):
-    """The refiner keeps its memory between frames."""
     left, right, left_frame, right_frame, _ = scene
+    left, right = left.astype(np.float32), right.astype(np.float32)
     refiner = DisparityRefiner(SIZE)
-    alone = DisparityRefiner(SIZE)(left[:2], right[:2], left_frame, right_frame)
+    alone = refine(left[:2], right[:2], left_frame, right_frame)
     refiner(left, right, left_frame, right_frame)
     np.testing.assert_array_equal(refiner(left[:2], right[:2], left_frame, right_frame).value, alone.value)
     many = refiner(np.tile(left, (5, 1)), np.tile(right, (5, 1)), left_frame, right_frame)

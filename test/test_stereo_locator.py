@@ -178,8 +178,9 @@ def test_sigma_of_depth_follows_the_error_model():
     base = cones_on_ground([5.0, 10.0], 0.3)
     left, right = (boxes - 0.5 for boxes in boxes_at(base))
     disparity, sigma = 84 / base[:, 2], np.array([0.5, 0.5])
-    position, covariance = triangulate(left, right, np.zeros(2, np.int64), disparity, sigma, ZED_2I, np.zeros(2))
-    np.testing.assert_allclose(position, base, atol=1e-9)
+    boxes = left.astype(np.float32), right.astype(np.float32)
+    position, covariance = triangulate(*boxes, np.zeros(2, np.int64), disparity, sigma, ZED_2I, np.zeros(2))
+    np.testing.assert_allclose(position, base, atol=1e-6)
     np.testing.assert_allclose(np.sqrt(covariance[:, 2, 2]), base[:, 2] ** 2 * 0.5 / 84, rtol=0.01)
     assert (np.linalg.eigvalsh(covariance) > 0).all()
     # The error lies along the ray through the base from the middle between the cameras.
@@ -201,7 +202,8 @@ def test_covariance_is_that_of_repeated_trials(base, refined):
         disparity = 84 / truth[:, 2] + rng.normal(0, sigma)
     edges = np.full(trials, edge)
     label = np.zeros(trials, np.int64)
-    position, covariance = triangulate(left, right, label, disparity, sigma, ZED_2I, edges)
+    boxes = left.astype(np.float32), right.astype(np.float32)
+    position, covariance = triangulate(*boxes, label, disparity, sigma, ZED_2I, edges)
     claimed = np.median(covariance, axis=0) - _SHAPE_SIGMA_M[0] ** 2 * np.eye(3)
     # In the claimed ellipsoid's own axes and units, errors have variance 1 and no correlation.
     scaled = np.linalg.solve(np.linalg.cholesky(claimed), (position - truth).T)

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from cone_detector.stereo.cone_mask import cone_weight, hide
+from cone_detector.stereo.cone_mask import cone_weight, visible
 
 SIZE, PATCH_WIDTH = (1280, 720), 1.25
 WEIGHT = cone_weight(24, 12, PATCH_WIDTH)
@@ -13,8 +13,8 @@ WEIGHT = cone_weight(24, 12, PATCH_WIDTH)
 def seen(left, right, disparity=10.0):
     """Share of each cone's weight that is in view."""
     boxes = np.array(left, np.float32), np.array(right, np.float32)
-    weight = hide(WEIGHT, *boxes, np.full(len(left), disparity, np.float32), SIZE, PATCH_WIDTH)
-    return np.broadcast_to(weight, (len(left), *WEIGHT.shape)).sum(axis=(1, 2)) / WEIGHT.sum()
+    weight = visible(WEIGHT, *boxes, np.full(len(left), disparity, np.float32), SIZE, PATCH_WIDTH)
+    return weight.sum(axis=(1, 2)) / WEIGHT.sum()
 
 
 FAR = (100, 100, 120, 125), (90, 100, 110, 125)

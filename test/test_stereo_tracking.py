@@ -9,7 +9,6 @@ from stereo_scene import ZED_2I, boxes_at
 
 from cone_detector.detections import Cones
 from cone_detector.settings import Settings
-from cone_detector.stereo.matching import edge_sigma
 from cone_detector.stereo.tracking import ConeTracker
 from cone_detector.stereo.triangulation import triangulate
 
@@ -39,8 +38,8 @@ def located(position, seed=0, noise=0.3, label=BLUE, score=0.9):
 def triangulated(position, seed=0):
     """Cones that err by what triangulation says of refined ones, 0.1 px of disparity and boxes off by 1 px."""
     cones = located(position, noise=0.0)
-    left, right = (boxes - 0.5 for boxes in boxes_at(position))
-    edges = edge_sigma(left[:, 3] - left[:, 1], 1.0)
+    left, right = ((boxes - 0.5).astype(np.float32) for boxes in boxes_at(position))
+    edges = np.full(len(position), 1.5)
     sigma = np.full(len(position), 0.1)
     _, covariance = triangulate(left, right, cones.label, cones.disparity, sigma, ZED_2I, edges)
     error = np.random.default_rng(seed).normal(size=position.shape)

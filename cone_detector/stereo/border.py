@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cone_detector.classes import CLASS_NAMES
+from cone_detector.compiled import FLOAT, INT, compiled, packed, view
 
 # A box that ends this close to the border is taken to go on beyond it.
 _BORDER_PX = 2.0
@@ -17,20 +18,30 @@ _ASPECT = np.array([0.70 if name == "large_orange_cone" else 0.87 for name in CL
 def completed(
     xyxy: NDArray[np.float32], label: NDArray[np.int64], size: tuple[int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Boxes (N, 4) in pixels from the image's edge with their cut side moved out, and (N,) which were cut.
+    """Copies of boxes (N, 4) in pixels from the image's edge with their cut side moved out, and (N,) which were cut.
 
     A box cut at one side gets the width that its height tells, one cut at the bottom the height that its width tells;
     one cut at a side and at the bottom cannot tell and stays as it is. size: the image's width and height.
     """
-    x1, y1, x2, y2 = xyxy.T
-    left, right, bottom = x1 <= _BORDER_PX, x2 >= size[0] - _BORDER_PX, y2 >= size[1] - _BORDER_PX
-    cut = left | right | bottom
-    if not cut.any():
-        return xyxy, cut
-    width, height = (y2 - y1) * _ASPECT[label], (x2 - x1) / _ASPECT[label]
-    whole = xyxy.copy()
-    # A box that is wider than its height tells already is not made smaller.
-    np.minimum(x1, x2 - width, out=whole[:, 0], where=left & ~right & ~bottom)
-    np.maximum(x2, x1 + width, out=whole[:, 2], where=right & ~left & ~bottom)
-    np.maximum(y2, y1 + height, out=whole[:, 3], where=bottom & ~left & ~right)
+    return _completed(xyxy, label, *size, _ASPECT)
+
+
+@compiled(view(FLOAT, 2), view(INT, 1), INT, INT, packed(FLOAT, 1))
+def _completed(
+    xyxy: NDArray[np.float32], label: NDArray[np.int64], width: int, height: int, aspect: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    whole, cut = np.empty(xyxy.shape, np.float32), np.empty(len(xyxy), np.bool_)
+    for index in range(len(xyxy)):
+        x1, y1, x2, y2 = xyxy[index]
+        left, right, bottom = x1 <= _BORDER_PX, x2 >= width - _BORDER_PX, y2 >= height - _BORDER_PX
+        cut[index] = left or right or bottom
+        wide, high = (y2 - y1) * aspect[label[index]], (x2 - x1) / aspect[label[index]]
+        # A box that is wider than its height tells already is not made smaller.
+        if left and not right and not bottom:
+            x1 = min(x1, x2 - wide)
+        elif right and not left and not bottom:
+            x2 = max(x2, x1 + wide)
+        elif bottom and not left and not right:
+            y2 = max(y2, y1 + high)
+        whole[index, 0], whole[index, 1], whole[index, 2], whole[index, 3] = x1, y1, x2, y2
     return whole, cut

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Disparity of matched boxes below a pixel: all boxes at once, first by search, then by least squares.
+"""Disparity of matched boxes below a pixel: first by search, then by least squares.
 
 The similarity is normalised correlation, so the cameras' exposures may differ. The search finds the right hill, two
 Gauss-Newton steps its top; the slope is the left patch's, known once for all steps ("inverse compositional", Baker and
@@ -8,13 +8,14 @@ Matthews, IJCV 2004).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cone_detector.compiled import FLOAT, compiled, packed
 from cone_detector.frames import Frame
-from cone_detector.stereo.cone_mask import cone_weight, hide
+from cone_detector.stereo.cone_mask import cone_weight, visible
 from cone_detector.stereo.patches import PatchGrid
 from cone_detector.stereo.rectification import Rectifier
 
@@ -29,39 +30,42 @@ _SEARCH_ROWS = slice(1, None, 3)
 _STAGGER = (np.arange(_ROWS) * (np.sqrt(5) - 1) / 2) % 1 - 0.5
 _STEPS = 2
 # A step beyond this many columns left the hill that it climbed.
-_LARGEST_STEP = 1.5
-_SMALLEST_DEVIATION = 1.0
+_LARGEST_STEP = np.float32(1.5)
+_SMALLEST_DEVIATION = np.float32(1.0)
 # A patch that correlates less is noise, whose steps would grow without bound.
-_LEAST_CORRELATION = 0.3
+_LEAST_CORRELATION = np.float32(0.3)
 # Residuals of neighbouring samples are alike (lens blur, interpolation) and tell less than as many independent ones
 # would: the spread of true errors over the sigma of independent samples, on exact synthetic truth from 3 to 20 m.
-_SIGMA_GAIN = 1.6
-_TINY = 1e-9
+_SIGMA_GAIN = np.float32(1.6)
+_TINY = np.float32(1e-9)
 
 
-@dataclass(frozen=True)
-class Disparities:
+class Disparities(NamedTuple):
     """What refinement found for each of N pairs of boxes.
 
     value: (N,) float32, u_left - u_right in rectified pixels. sigma: (N,) float32, its standard deviation.
     correlation: (N,) float32, of the two patches at that disparity, -1..1; below some 0.5 they do not show one thing.
     """
 
-    value: NDArray[np.floating]
-    sigma: NDArray[np.floating]
-    correlation: NDArray[np.floating]
+    value: NDArray[np.float32]
+    sigma: NDArray[np.float32]
+    correlation: NDArray[np.float32]
 
 
 class DisparityRefiner:
-    """Refines the disparity of matched boxes on both images. One thread at a time; keeps its memory."""
+    """Refines the disparity of matched boxes on both images."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         """size: width and height of the rectified images in pixels."""
         self._size = size
-        down = (np.arange(_ROWS) + 0.5) / _ROWS
-        self._grid = PatchGrid(_COLUMNS, down, _STAGGER)
-        self._strip = PatchGrid(_COLUMNS + 2 * _REACH, down[_SEARCH_ROWS], _STAGGER[_SEARCH_ROWS])
         self._weight = cone_weight(_COLUMNS, _ROWS, _PATCH_WIDTH)
+        down = (np.arange(_ROWS) + 0.5) / _ROWS
+        first, last = _spans(self._weight)
+        # A gradient needs both neighbours.
+        self._template = PatchGrid(_COLUMNS, down, _STAGGER, np.maximum(first - 1, 0), np.minimum(last + 1, _COLUMNS))
+        self._patch = PatchGrid(_COLUMNS, down, _STAGGER, first, last)
+        some = _SEARCH_ROWS
+        self._strip = PatchGrid(_COLUMNS + 2 * _REACH, down[some], _STAGGER[some], first[some], last[some] + 2 * _REACH)
 
     def __call__(
         self,
@@ -72,108 +76,192 @@ class DisparityRefiner:
         rectifiers: tuple[Rectifier | None, Rectifier | None] = (None, None),
     ) -> Disparities:
         """left, right: (N, 4) matched boxes in rectified pixels, N > 0. rectifiers: given for raw frames."""
-        edges = left + right
-        first = (left[:, 0] + left[:, 2]) / 2
-        disparity = first - (right[:, 0] + right[:, 2]) / 2
-        middle = (edges[:, 1] + edges[:, 3]) / 4
-        size = np.maximum((edges[:, 2:] - edges[:, :2]) / 2, 1)
-        pitch, height = size[:, 0] * (_PATCH_WIDTH / _COLUMNS), size[:, 1]
-
-        weight = hide(self._weight, left, right, disparity, self._size, _PATCH_WIDTH)
-        self._grid.place(first, middle, pitch, height)
-        template = self._grid.sample(left_frame, rectifiers[0])
-        self._strip.place(first - disparity, middle, pitch, height)
-        disparity -= _search(template, weight, self._strip.sample(right_frame, rectifiers[1])) * pitch
-        self._grid.move(-disparity)
-
-        share = weight.reshape(len(weight), -1)
-        share = share / np.maximum(share.sum(axis=1, keepdims=True), _TINY)
-        level, factors, curvature = _factors(template, share)
+        x, y, pitch, height, disparity = _placed(left, right)
+        weight = visible(self._weight, left, right, disparity, self._size, _PATCH_WIDTH)
+        template = self._template.sample(left_frame, rectifiers[0], x, y, pitch, height)
+        strip = self._strip.sample(right_frame, rectifiers[1], x - disparity, y, pitch, height)
+        disparity = _searched(template, weight, strip, disparity, pitch)
+        slopes = _prepared(template, weight)
         for _ in range(_STEPS):
-            patch = self._grid.sample(right_frame, rectifiers[1]).reshape(len(template), -1)
-            # Both cameras see about the same grey: counted from it, squares stay small and float32 exact.
-            patch -= level
-            mean, likeness, rise = (factors @ patch[:, :, None])[:, :, 0].T
-            power = _dot(patch * share, patch) - mean * mean
-            deviation = np.sqrt(np.maximum(power, _SMALLEST_DEVIATION**2))
-            correlation = likeness / deviation
-            step = rise / (deviation * curvature * np.maximum(correlation, _LEAST_CORRELATION))
-            step = np.minimum(np.maximum(step, -_LARGEST_STEP), _LARGEST_STEP) * pitch
-            disparity += step
-            self._grid.move(-step)
-        residual = np.maximum(2 * (1 - correlation), _TINY)
-        # As many samples as would weigh the same, and fewer where they lie closer than pixels.
-        independent = np.minimum(pitch, 1) * np.minimum(height / _ROWS, 1) / np.maximum(_dot(share, share), _TINY)
-        sigma = _SIGMA_GAIN * np.sqrt(residual / (curvature * independent)) * pitch
-        return Disparities(disparity, sigma, correlation)
+            patch = self._patch.sample(right_frame, rectifiers[1], x - disparity, y, pitch, height)
+            disparity, correlation = _climbed(patch, weight, *slopes, disparity, pitch)
+        return Disparities(disparity, _sigma(correlation, slopes[-1], weight, pitch, height), correlation)
 
 
-def _search(
-    template: NDArray[np.float32], weight: NDArray[np.float32], strip: NDArray[np.float32]
+def _spans(weight: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """(rows,) the first column of each row that has a weight, and the one behind the last."""
+    some = weight > 0
+    return some.argmax(axis=1), weight.shape[1] - some[:, ::-1].argmax(axis=1)
+
+
+@compiled(packed(FLOAT, 2), packed(FLOAT, 2))
+def _placed(left: NDArray[np.float32], right: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+    """Of each pair of boxes: the left one's column, the row of both, pixels a column, height, and disparity."""
+    x, y, pitch, height, disparity = np.empty((5, len(left)), np.float32)
+    for index in range(len(left)):
+        a, b = left[index], right[index]
+        x[index] = (a[0] + a[2]) / 2
+        y[index] = (a[1] + a[3] + b[1] + b[3]) / 4
+        pitch[index] = max((a[2] - a[0] + b[2] - b[0]) / 2, np.float32(1)) * np.float32(_PATCH_WIDTH / _COLUMNS)
+        height[index] = max((a[3] - a[1] + b[3] - b[1]) / 2, np.float32(1))
+        disparity[index] = x[index] - (b[0] + b[2]) / 2
+    return x, y, pitch, height, disparity
+
+
+@compiled(packed(FLOAT, 3), packed(FLOAT, 3), packed(FLOAT, 3), packed(FLOAT, 1), packed(FLOAT, 1))
+def _searched(
+    template: NDArray[np.float32],
+    weight: NDArray[np.float32],
+    strip: NDArray[np.float32],
+    disparity: NDArray[np.float32],
+    pitch: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """Columns by which the right patches must be moved, (N,), to a fraction of a column.
+    """The disparities at which the right patches correlate best, to a fraction of a column.
 
-    template: (N, columns, rows) of the left image. weight: of its samples, (N or 1, columns, rows).
-    strip: (N, columns and twice the reach, rows of the search) of the right image.
+    template, weight: (N, rows, columns) of the left image. strip: (N, rows of the search, columns and twice the reach)
+    of the right one, around `disparity`. pitch: (N,) pixels a column.
     """
-    coarse, share = (rows[:, :, _SEARCH_ROWS].reshape(len(rows), -1) for rows in (template, weight))
-    share = share / np.maximum(share.sum(axis=1, keepdims=True), _TINY)
-    factors = np.empty((*coarse.shape, 2), np.float32)
-    factors[:, :, 0] = share
-    np.multiply(coarse - _dot(coarse, share)[:, None], share, out=factors[:, :, 1])
-    windows = _windows(strip)
-    mean, product = (windows @ factors).transpose(2, 0, 1)
-    windows *= windows
-    variance = (windows @ share[:, :, None])[:, :, 0] - mean * mean
-    score = product / np.sqrt(np.maximum(variance, _SMALLEST_DEVIATION**2))
-    every = np.arange(len(score))
-    best = np.minimum(np.maximum(score.argmax(axis=1), 1), 2 * _REACH - 1)
-    before, at, after = score[every, best - 1], score[every, best], score[every, best + 1]
-    bend = np.minimum(before - 2 * at + after, -_TINY)
-    return (best - _REACH + np.minimum(np.maximum((before - after) / (2 * bend), -1), 1)).astype(np.float32)
+    rows, columns = strip.shape[1], template.shape[2]
+    found = np.empty_like(disparity)
+    share, product_share = np.empty((rows, columns), np.float32), np.empty((rows, columns), np.float32)
+    score = np.empty(2 * _REACH + 1, np.float32)
+    for index in range(len(template)):
+        whole = level = np.float32(0)
+        for row in range(rows):
+            line = _SEARCH_ROWS.start + row * _SEARCH_ROWS.step
+            for column in range(columns):
+                share[row, column] = weight[index, line, column]
+                product_share[row, column] = share[row, column] * template[index, line, column]
+                whole += share[row, column]
+                level += product_share[row, column]
+        whole = max(whole, _TINY)
+        level /= whole
+        for row in range(rows):
+            for column in range(columns):
+                product_share[row, column] -= share[row, column] * level
+        best = 0
+        for shift in range(len(score)):
+            mean = power = product = np.float32(0)
+            for row in range(rows):
+                for column in range(columns):
+                    # Both cameras see about the same grey: counted from it, squares stay small and float32 exact.
+                    value = strip[index, row, column + shift] - level
+                    part = share[row, column] * value
+                    mean += part
+                    power += part * value
+                    product += product_share[row, column] * value
+            variance = power / whole - (mean / whole) ** 2
+            score[shift] = product / np.sqrt(max(variance, _SMALLEST_DEVIATION**2))
+            if score[shift] > score[best]:
+                best = shift
+        best = min(max(best, 1), len(score) - 2)
+        before, at, after = score[best - 1], score[best], score[best + 1]
+        top = (before - after) / (2 * min(before - 2 * at + after, -_TINY))
+        found[index] = disparity[index] - (np.float32(best - _REACH) + min(max(top, -1), 1)) * pitch[index]
+    return found
 
 
-def _factors(
-    template: NDArray[np.float32], share: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """The templates' mean, (N, 1); what a step multiplies the right patches with, (N, 3, K); the curvature, (N,).
+@compiled(packed(FLOAT, 3), packed(FLOAT, 3))
+def _prepared(
+    template: NDArray[np.float32], weight: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """What a step multiplies the right patches with, (N, rows, columns) twice; the templates' means and curvatures.
 
-    template: (N, columns, rows), which is used up. share: (N or 1, K) weights of its samples, that sum up to 1. A
-    patch's product with the first is its mean, with the second its covariance with the template of mean 0 and deviation
-    1, with the third the gradient of that over a shift. An offset of the patch changes neither of these two; the
-    template's own offset and gain are taken out of the third, so that a patch which differs by them alone asks for no
-    step.
+    A patch's weighted product with the first is its covariance with the template of mean 0 and deviation 1, with the
+    second the gradient of that over a shift. An offset of the patch changes neither; the template's own offset and gain
+    are taken out of the second, so that a patch which differs by them alone asks for no step.
     """
-    root = np.sqrt(share)
-    slope = np.zeros_like(template)
-    np.subtract(template[:, 2:], template[:, :-2], out=slope[:, 1:-1])
-    slope, flat = slope.reshape(len(slope), -1), template.reshape(len(template), -1)
-    # Multiplied by the root of the weight, so that weighted sums are plain products.
-    level = _dot(flat, share)[:, None]
-    flat -= level
-    flat *= root
-    scale = 1 / np.sqrt(np.maximum(_dot(flat, flat), _SMALLEST_DEVIATION**2))[:, None]
-    flat *= scale
-    slope *= root
-    slope *= 0.5 * scale
-    slope -= _dot(slope, root)[:, None] * root
-    slope -= _dot(slope, flat)[:, None] * flat
-    factors = np.empty((len(flat), 3, flat.shape[1]), np.float32)
-    factors[:, 0] = share
-    np.multiply(flat, root, out=factors[:, 1])
-    np.multiply(slope, root, out=factors[:, 2])
-    return level, factors, np.maximum(_dot(slope, slope), _TINY)
+    _, rows, columns = template.shape
+    likeness, rise = np.empty_like(template), np.empty_like(template)
+    level, curvature = np.empty(len(template), np.float32), np.empty(len(template), np.float32)
+    for index in range(len(template)):
+        grey, share, alike, slope = template[index], weight[index], likeness[index], rise[index]
+        whole = mean = offset = np.float32(0)
+        for row in range(rows):
+            slope[row, 0] = slope[row, columns - 1] = 0
+            for column in range(1, columns - 1):
+                slope[row, column] = (grey[row, column + 1] - grey[row, column - 1]) / 2
+            for column in range(columns):
+                whole += share[row, column]
+                mean += share[row, column] * grey[row, column]
+                offset += share[row, column] * slope[row, column]
+        whole = max(whole, _TINY)
+        mean, offset = mean / whole, offset / whole
+        power = product = np.float32(0)
+        for row in range(rows):
+            for column in range(columns):
+                alike[row, column] = grey[row, column] - mean
+                slope[row, column] -= offset
+                power += share[row, column] * alike[row, column] * alike[row, column]
+                product += share[row, column] * alike[row, column] * slope[row, column]
+        scale = np.float32(1) / np.sqrt(max(power / whole, _SMALLEST_DEVIATION**2))
+        gain = product / whole * scale * scale
+        square = np.float32(0)
+        for row in range(rows):
+            for column in range(columns):
+                slope[row, column] = (slope[row, column] - gain * alike[row, column]) * scale
+                square += share[row, column] * slope[row, column] * slope[row, column]
+                alike[row, column] *= scale
+        level[index], curvature[index] = mean, max(square / whole, _TINY)
+    return likeness, rise, level, curvature
 
 
-def _dot(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.einsum("nk,nk->n", a, b)
+@compiled(*[packed(FLOAT, 3)] * 4, *[packed(FLOAT, 1)] * 4)
+def _climbed(
+    patch: NDArray[np.float32],
+    weight: NDArray[np.float32],
+    likeness: NDArray[np.float32],
+    rise: NDArray[np.float32],
+    level: NDArray[np.float32],
+    curvature: NDArray[np.float32],
+    disparity: NDArray[np.float32],
+    pitch: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Disparities a Gauss-Newton step further, and how well the patches correlate before it.
+
+    patch: (N, rows, columns) of the right image at `disparity`; the others as they come from `_prepared`.
+    """
+    _, rows, columns = patch.shape
+    found, correlation = np.empty_like(disparity), np.empty_like(disparity)
+    for index in range(len(patch)):
+        whole = mean = power = product = slope = np.float32(0)
+        for row in range(rows):
+            for column in range(columns):
+                value = patch[index, row, column] - level[index]
+                part = weight[index, row, column] * value
+                whole += weight[index, row, column]
+                mean += part
+                power += part * value
+                product += part * likeness[index, row, column]
+                slope += part * rise[index, row, column]
+        whole = max(whole, _TINY)
+        deviation = np.sqrt(max(power / whole - (mean / whole) ** 2, _SMALLEST_DEVIATION**2))
+        correlation[index] = product / whole / deviation
+        steepness = deviation * curvature[index] * max(correlation[index], _LEAST_CORRELATION)
+        step = min(max(slope / whole / steepness, -_LARGEST_STEP), _LARGEST_STEP)
+        found[index] = disparity[index] + step * pitch[index]
+    return found, correlation
 
 
-def _windows(strip: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(N, 2 * _REACH + 1, K), all patches within strips (N, columns, rows), by steps of a column."""
-    size, row, item = strip.strides
-    count, _, rows = strip.shape
-    shape = (count, 2 * _REACH + 1, _COLUMNS * rows)
-    overlapping: NDArray[np.float32] = np.ndarray(shape, strip.dtype, strip, 0, (size, row, item))
-    # Copied, since BLAS takes no overlapping rows and numpy's own product is ten times slower.
-    return np.ascontiguousarray(overlapping)
+@compiled(packed(FLOAT, 1), packed(FLOAT, 1), packed(FLOAT, 3), packed(FLOAT, 1), packed(FLOAT, 1))
+def _sigma(
+    correlation: NDArray[np.float32],
+    curvature: NDArray[np.float32],
+    weight: NDArray[np.float32],
+    pitch: NDArray[np.float32],
+    height: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Standard deviations in pixels of disparities at which patches correlate so well."""
+    sigma = np.empty_like(correlation)
+    for index in range(len(sigma)):
+        whole = squares = np.float32(0)
+        for row in range(weight.shape[1]):
+            for column in range(weight.shape[2]):
+                whole += weight[index, row, column]
+                squares += weight[index, row, column] ** 2
+        # As many samples as would weigh the same, and fewer where they lie closer than pixels.
+        samples = max(whole, _TINY) ** 2 / max(squares, _TINY)
+        independent = samples * min(pitch[index], np.float32(1)) * min(height[index] / _ROWS, np.float32(1))
+        residual = max(2 * (1 - correlation[index]), _TINY)
+        sigma[index] = _SIGMA_GAIN * np.sqrt(residual / (curvature[index] * independent)) * pitch[index]
+    return sigma

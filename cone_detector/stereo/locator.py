@@ -6,26 +6,25 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from cone_detector.compiled import DOUBLE, FLOAT, compiled, packed
 from cone_detector.detections import Cones, Detections
 from cone_detector.frames import Frame
 from cone_detector.settings import Settings
 from cone_detector.stereo.border import completed
 from cone_detector.stereo.calibration import StereoCalibration
-from cone_detector.stereo.disparity import DisparityRefiner
-from cone_detector.stereo.matching import Gates, edge_sigma, match, without_doubles
+from cone_detector.stereo.disparity import Disparities, DisparityRefiner
+from cone_detector.stereo.matching import Gates, Pairs, join, match
 from cone_detector.stereo.triangulation import triangulate
 
 # Below this the two patches do not show one thing, and the boxes' own disparity holds.
 _LEAST_CORRELATION = 0.6
 # So many standard deviations of the boxes' disparity from it, a refined one is that of something else.
 _LARGEST_CORRECTION = 4.0
-
-# What the edges of a box that was completed err more than those of one that is seen whole.
-_CUT_BOX_FACTOR = 3.0
 # What correlates is the side that faces the camera, on the mean this much nearer than the cone's axis (the outline lies
 # at the axis, the middle half a cone nearer): measured on exact synthetic truth.
 _SURFACE_TO_AXIS_M = 0.010
 _LEAST_DISPARITY = 0.01
+_NOT_REFINED = Disparities(*[np.empty(0, np.float32)] * 3)
 
 
 class StereoLocator:
@@ -50,32 +49,19 @@ class StereoLocator:
         calibration.check_size("right", right_frame.size)
         if not len(left) or not len(right):
             return Cones.empty()
-        (left, right), (left_cut, right_cut) = self._prepared(left, right)
+        (left, right), cut = self._prepared(left, right)
         gates = _gates(settings, calibration)
-        rows, columns = match(left, right, calibration, gates)
-        if not len(rows):
+        pairs = join(left, right, match(left, right, calibration, gates), cut, gates.box_sigma)
+        if not len(pairs.label):
             return Cones.empty()
-        left_boxes, right_boxes = left.xyxy[rows].astype(np.float64), right.xyxy[columns].astype(np.float64)
-        # Of two labels the surer one holds.
-        surer = left.score[rows] >= right.score[columns]
-        label = np.where(surer, left.label[rows], right.label[columns])
-        score = np.minimum(left.score[rows], right.score[columns])
-        kept = without_doubles(left_boxes, right_boxes, score)
-        if not kept.all():
-            rows, columns, label, score = rows[kept], columns[kept], label[kept], score[kept]
-            left_boxes, right_boxes = left_boxes[kept], right_boxes[kept]
-
-        edges = edge_sigma(left_boxes[:, 3] - left_boxes[:, 1], gates.box_sigma)
-        edges[left_cut[rows] | right_cut[columns]] *= _CUT_BOX_FACTOR
-        disparity, sigma = self._disparity(left_boxes, right_boxes, left_frame, right_frame, edges)
-        far, near = gates.disparity
-        kept = (disparity >= far) & (disparity <= near)
-        if not kept.all():
-            rows, columns, label, score = rows[kept], columns[kept], label[kept], score[kept]
-            left_boxes, right_boxes = left_boxes[kept], right_boxes[kept]
-            disparity, sigma, edges = disparity[kept], sigma[kept], edges[kept]
-        position, covariance = triangulate(left_boxes, right_boxes, label, disparity, sigma, calibration, edges)
-        return Cones(position, covariance, score, label, disparity, sigma, rows, columns)
+        disparity, sigma, inside = self._disparity(pairs, left_frame, right_frame, gates)
+        if not inside.all():
+            pairs = pairs.only(inside)
+            disparity, sigma = disparity[inside], sigma[inside]
+        position, covariance = triangulate(
+            pairs.left_box, pairs.right_box, pairs.label, disparity, sigma, calibration, pairs.edge_sigma
+        )
+        return Cones(position, covariance, pairs.score, pairs.label, disparity, sigma, pairs.left, pairs.right)
 
     def _prepared(
         self, left: Detections, right: Detections
@@ -84,42 +70,67 @@ class StereoLocator:
 
         They count from the centre of the first pixel, as CameraInfo does, no longer from the image's edge.
         """
-        both, labels = np.concatenate((left.xyxy, right.xyxy)), np.concatenate((left.label, right.label))
-        boxes, cut = completed(both, labels, self.calibration.size)
-        boxes = boxes - np.float32(0.5)
-        border = len(left)
-        sides = boxes[:border], boxes[border:]
-        if self.calibration.rectifiers:
-            first, second = self.calibration.rectifiers
-            sides = first.rectify_boxes(sides[0]), second.rectify_boxes(sides[1])
-        prepared = Detections(sides[0], left.score, left.label), Detections(sides[1], right.score, right.label)
-        return prepared, (cut[:border], cut[border:])
+        boxes, cuts = [], []
+        for side, found in enumerate((left, right)):
+            whole, cut = completed(found.xyxy, found.label, self.calibration.size)
+            whole -= np.float32(0.5)
+            if self.calibration.rectifiers:
+                whole = np.ascontiguousarray(self.calibration.rectifiers[side].rectify_boxes(whole))
+            boxes.append(Detections(whole, found.score, found.label))
+            cuts.append(cut)
+        return (boxes[0], boxes[1]), (cuts[0], cuts[1])
 
     def _disparity(
-        self,
-        left: NDArray[np.float64],
-        right: NDArray[np.float64],
-        left_frame: Frame,
-        right_frame: Frame,
-        sigma: NDArray[np.float64],
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(N,) disparities beyond that at infinity, and their standard deviations. sigma: (N,) those of the boxes'."""
+        self, pairs: Pairs, left_frame: Frame, right_frame: Frame, gates: Gates
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+        """(M,) disparities beyond that at infinity, their standard deviations, and which are within the gates."""
         calibration = self.calibration
-        of_boxes = (left[:, 0] + left[:, 2] - right[:, 0] - right[:, 2]) / 2
+        refined = _NOT_REFINED
         if self.settings["stereo.refine"]:
-            rectifiers = (
-                (calibration.rectifiers[0], calibration.rectifiers[1]) if calibration.rectifiers else (None, None)
-            )
-            narrow = left.astype(np.float32), right.astype(np.float32)
-            refined = self._refiner(*narrow, left_frame, right_frame, rectifiers)
-            good = refined.correlation >= _LEAST_CORRELATION
-            good &= np.abs(refined.value - of_boxes) <= _LARGEST_CORRECTION * sigma
-            surface = np.maximum(refined.value - calibration.principal_offset, _LEAST_DISPARITY)
+            left, right = calibration.rectifiers or (None, None)
+            refined = self._refiner(pairs.left_box, pairs.right_box, left_frame, right_frame, (left, right))
+        return _surer(
+            pairs.left_box,
+            pairs.right_box,
+            pairs.edge_sigma,
+            *refined,
+            calibration.principal_offset,
+            calibration.fx * calibration.baseline,
+            *gates.disparity,
+        )
+
+
+@compiled(*[packed(FLOAT, 2)] * 2, packed(DOUBLE, 1), *[packed(FLOAT, 1)] * 3, *[DOUBLE] * 4)
+def _surer(
+    left: NDArray[np.float32],
+    right: NDArray[np.float32],
+    edge_sigma: NDArray[np.float64],
+    refined: NDArray[np.float32],
+    refined_sigma: NDArray[np.float32],
+    correlation: NDArray[np.float32],
+    principal_offset: float,
+    focal_baseline: float,
+    smallest: float,
+    largest: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """The refined disparity of the cone's axis where there is one to trust, else that of the boxes' centres."""
+    disparity, sigma = np.empty(len(left)), edge_sigma.copy()
+    inside = np.empty(len(left), np.bool_)
+    for index in range(len(left)):
+        a, b = left[index], right[index]
+        found = (np.float64(a[0]) + a[2] - b[0] - b[2]) / 2
+        if (
+            len(refined)
+            and correlation[index] >= _LEAST_CORRELATION
+            and abs(refined[index] - found) <= _LARGEST_CORRECTION * edge_sigma[index]
+        ):
+            surface = max(refined[index] - principal_offset, _LEAST_DISPARITY)
             # 1 / d is proportional to depth, so the way from the surface to the axis is added there.
-            axis = 1 / (1 / surface + _SURFACE_TO_AXIS_M / (calibration.fx * calibration.baseline))
-            refined_axis = axis + calibration.principal_offset
-            of_boxes, sigma = np.where(good, refined_axis, of_boxes), np.where(good, refined.sigma, sigma)
-        return of_boxes - calibration.principal_offset, sigma
+            found = 1 / (1 / surface + _SURFACE_TO_AXIS_M / focal_baseline) + principal_offset
+            sigma[index] = refined_sigma[index]
+        disparity[index] = found - principal_offset
+        inside[index] = smallest <= disparity[index] <= largest
+    return disparity, sigma, inside
 
 
 def _gates(settings: Settings, calibration: StereoCalibration) -> Gates:

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from cone_detector.classes import CLASS_HEIGHTS_M, CLASS_NAMES
+from cone_detector.compiled import BOOL, DOUBLE, FLOAT, INT, compiled, inlined, packed, view
 from cone_detector.detections import Detections
 from cone_detector.stereo.calibration import StereoCalibration
 
@@ -18,6 +20,8 @@ _UNKNOWN = CLASS_NAMES.index("unknown_cone")
 
 # Box edges of a detector err by a share of the box, beside the share of a pixel that `box_sigma` stands for.
 _RELATIVE_EDGE_SIGMA = 0.03
+# What the edges of a box that was completed err more than those of one that is seen whole.
+_CUT_BOX_FACTOR = 3.0
 # How well a box's height tells its disparity, as a share of it: wide, since cones lie or are cut off.
 _SIZE_DISPARITY_SIGMA = 0.25
 # Boxes of one cone seen from two places differ in height by little; beyond this ratio they are two cones.
@@ -45,72 +49,200 @@ class Gates:
     box_sigma: float
 
 
-def edge_sigma(height: NDArray[np.float64], box_sigma: float) -> NDArray[np.float64]:
-    """Standard deviation in pixels of an edge of boxes so high; of the disparity of two boxes' centres, too."""
-    return box_sigma + _RELATIVE_EDGE_SIGMA * height
+class Pairs(NamedTuple):
+    """Boxes that are one cone.
+
+    left, right: (M,) int64, indices of the boxes. left_box, right_box: (M, 4) float32 pixels. label: (M,) int64, of the
+    surer one. score: (M,) float32, of the less sure one. edge_sigma: (M,) float64, standard deviation of the boxes'
+    edges in pixels; of the disparity of their centres, too.
+    """
+
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    left_box: NDArray[np.float32]
+    right_box: NDArray[np.float32]
+    label: NDArray[np.int64]
+    score: NDArray[np.float32]
+    edge_sigma: NDArray[np.float64]
+
+    def only(self, which: NDArray[np.bool_]) -> Pairs:
+        """Some of the pairs. which: (M,)."""
+        values: tuple[Any, ...] = tuple(each[which] for each in self)
+        return Pairs(*values)
 
 
 def match(
     left: Detections, right: Detections, calibration: StereoCalibration, gates: Gates
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Indices of matched boxes in `left` and in `right`, (M,) each. Boxes are those of the rectified images.
 
     Gates rule pairs out; of the rest, the assignment of least total cost is taken (Jonker-Volgenant, by scipy), where a
     box without partner costs as much as the worst pair that is still one.
     """
-    if not len(left) or not len(right):
-        return np.empty(0, np.intp), np.empty(0, np.intp)
-    cost = np.minimum(pair_costs(left, right, calibration, gates), _COST_OF_NO_PAIR)
-    rows, columns = linear_sum_assignment(cost)
-    good = cost[rows, columns] < _COST_OF_NO_PAIR
-    return rows[good], columns[good]
-
-
-def without_doubles(
-    left: NDArray[np.float64], right: NDArray[np.float64], score: NDArray[np.float32]
-) -> NDArray[np.bool_]:
-    """(M,) which of the matched boxes to keep, where two pairs of boxes of different classes lie on one cone.
-
-    left, right: (M, 4) matched boxes in pixels. score: (M,), the higher one stays.
-    """
-    # Twice the centres: those of the other image follow from the difference of the columns.
-    column, row = left[:, 0] + left[:, 2], left[:, 1] + left[:, 3]
-    shift = column - right[:, 0] - right[:, 2]
-    reach = 2 * _SAME_CONE * (left[:, 2:] - left[:, :2])
-    same = np.abs(column[:, None] - column) <= reach[:, :1]
-    same &= np.abs(shift[:, None] - shift) <= reach[:, :1]
-    same &= np.abs(row[:, None] - row) <= reach[:, 1:]
-    if np.count_nonzero(same) == len(score):
-        return np.ones(len(score), bool)
-    order = np.arange(len(score))
-    surer = (score[None] > score[:, None]) | ((score[None] == score[:, None]) & (order[None] < order[:, None]))
-    return ~(same & surer).any(axis=1)
+    cost = pair_costs(left, right, calibration, gates)
+    return _worth_it(cost, *linear_sum_assignment(cost))
 
 
 def pair_costs(
     left: Detections, right: Detections, calibration: StereoCalibration, gates: Gates
 ) -> NDArray[np.float64]:
-    """(N, M) costs of all pairs in squared standard deviations, infinite where a gate rules the pair out."""
-    a, b = left.xyxy.astype(np.float64)[:, None], right.xyxy.astype(np.float64)[None]
-    height_a, height_b = a[..., 3] - a[..., 1], b[..., 3] - b[..., 1]
-    height = np.maximum((height_a + height_b) / 2, 1.0)
-    variance = 2 * edge_sigma(height, gates.box_sigma) ** 2
-
-    first, second = a[..., 0] - b[..., 0], a[..., 2] - b[..., 2]
-    top, bottom = a[..., 1] - b[..., 1], a[..., 3] - b[..., 3]
-    disparity = (first + second) / 2 - calibration.principal_offset
-    # Z = f H / h and Z = f B / d: the box's height alone tells the disparity that its cone must have.
-    focal_ratio = calibration.fx / calibration.fy
-    expected = focal_ratio * height * calibration.baseline / _HEIGHTS[left.label][:, None]
-    spread = (_SIZE_DISPARITY_SIGMA * expected) ** 2 + variance / 2
-    cost = (top**2 + bottom**2 + (first - second) ** 2 / 2) / variance + (disparity - expected) ** 2 / spread
-    cost += _COST_OF_CLASSES[left.label[:, None], right.label[None]]
-
-    low, high = gates.disparity
-    slack = 2 * gates.box_sigma
-    fits = np.abs(top + bottom) / 2 <= gates.row + _RELATIVE_EDGE_SIGMA * height
-    fits &= (disparity >= low - slack) & (disparity <= high + slack)
-    fits &= (
-        np.maximum(height_a, height_b) <= _LARGEST_HEIGHT_RATIO * np.minimum(height_a, height_b) + 4 * gates.box_sigma
+    """(N, M) costs of all pairs in squared standard deviations; those of a pair that is none are all the same."""
+    return _pair_costs(
+        left.xyxy,
+        right.xyxy,
+        left.label,
+        right.label,
+        _HEIGHTS * (calibration.fy / (calibration.fx * calibration.baseline)),
+        _COST_OF_CLASSES,
+        calibration.principal_offset,
+        gates.row,
+        *gates.disparity,
+        gates.box_sigma,
     )
-    return np.where(fits, cost, np.inf)
+
+
+def join(
+    left: Detections,
+    right: Detections,
+    matched: tuple[NDArray[np.int64], NDArray[np.int64]],
+    cut: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    box_sigma: float,
+) -> Pairs:
+    """Matched boxes side by side; of two pairs of different classes on one cone the one that is surer.
+
+    matched: as `match` returns them. cut: (N,) and (M,), which boxes the image's border cuts. box_sigma: standard
+    deviation of an edge, pixels, of a small box.
+    """
+    return Pairs(
+        *_join(
+            left.xyxy, right.xyxy, left.label, right.label, left.score, right.score, *cut, *matched, float(box_sigma)
+        )
+    )
+
+
+@inlined
+def _edge_sigma(height: float, box_sigma: float) -> float:
+    """Standard deviation in pixels of an edge of boxes so high; of the disparity of two boxes' centres, too."""
+    return box_sigma + _RELATIVE_EDGE_SIGMA * height
+
+
+@compiled(*[packed(FLOAT, 2)] * 2, *[view(INT, 1)] * 2, packed(DOUBLE, 1), packed(DOUBLE, 2), *[DOUBLE] * 5)
+def _pair_costs(
+    left: NDArray[np.float32],
+    right: NDArray[np.float32],
+    left_label: NDArray[np.int64],
+    right_label: NDArray[np.int64],
+    disparity_height: NDArray[np.float64],
+    cost_of_classes: NDArray[np.float64],
+    principal_offset: float,
+    largest_row: float,
+    smallest: float,
+    largest: float,
+    box_sigma: float,
+) -> NDArray[np.float64]:
+    """disparity_height: (classes,) the height in pixels of a box of a cone whose disparity is one pixel."""
+    cost = np.full((len(left), len(right)), _COST_OF_NO_PAIR)
+    slack = 2 * box_sigma
+    for row in range(len(left)):
+        a = left[row]
+        for column in range(len(right)):
+            b = right[column]
+            first, second = np.float64(a[0]) - b[0], np.float64(a[2]) - b[2]
+            disparity = (first + second) / 2 - principal_offset
+            if not (smallest - slack <= disparity <= largest + slack):
+                continue
+            top, bottom = np.float64(a[1]) - b[1], np.float64(a[3]) - b[3]
+            height_a, height_b = np.float64(a[3]) - a[1], np.float64(b[3]) - b[1]
+            height = max((height_a + height_b) / 2, 1.0)
+            if abs(top + bottom) / 2 > largest_row + _RELATIVE_EDGE_SIGMA * height:
+                continue
+            if max(height_a, height_b) > _LARGEST_HEIGHT_RATIO * min(height_a, height_b) + 4 * box_sigma:
+                continue
+            variance = 2 * _edge_sigma(height, box_sigma) ** 2
+            # Z = f H / h and Z = f B / d: the box's height alone tells the disparity that its cone must have.
+            expected = height / disparity_height[left_label[row]]
+            spread = (_SIZE_DISPARITY_SIGMA * expected) ** 2 + variance / 2
+            apart = (top**2 + bottom**2 + (first - second) ** 2 / 2) / variance + (disparity - expected) ** 2 / spread
+            apart += cost_of_classes[left_label[row], right_label[column]]
+            if apart < _COST_OF_NO_PAIR:
+                cost[row, column] = apart
+    return cost
+
+
+@compiled(packed(DOUBLE, 2), packed(INT, 1), packed(INT, 1))
+def _worth_it(
+    cost: NDArray[np.float64], rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The assigned boxes, without those that were assigned for want of a partner."""
+    left, right = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)
+    count = 0
+    for index in range(len(rows)):
+        if cost[rows[index], columns[index]] < _COST_OF_NO_PAIR:
+            left[count], right[count] = rows[index], columns[index]
+            count += 1
+    return left[:count], right[:count]
+
+
+@inlined
+def _same_cone(
+    left: NDArray[np.float32],
+    right: NDArray[np.float32],
+    other_left: NDArray[np.float32],
+    other_right: NDArray[np.float32],
+) -> bool:
+    """Whether a pair of boxes lies on another one, measured by its own size."""
+    across, down = 2 * _SAME_CONE * (left[2] - left[0]), 2 * _SAME_CONE * (left[3] - left[1])
+    # Twice the centres' differences: those of the other image follow from the difference of the disparities.
+    column = (left[0] + left[2]) - (other_left[0] + other_left[2])
+    shift = column - ((right[0] + right[2]) - (other_right[0] + other_right[2]))
+    row = (left[1] + left[3]) - (other_left[1] + other_left[3])
+    return abs(column) <= across and abs(shift) <= across and abs(row) <= down
+
+
+@compiled(
+    *[packed(FLOAT, 2)] * 2,
+    *[view(INT, 1)] * 2,
+    *[view(FLOAT, 1)] * 2,
+    *[packed(BOOL, 1)] * 2,
+    *[packed(INT, 1)] * 2,
+    DOUBLE,
+)
+def _join(
+    left: NDArray[np.float32],
+    right: NDArray[np.float32],
+    left_label: NDArray[np.int64],
+    right_label: NDArray[np.int64],
+    left_score: NDArray[np.float32],
+    right_score: NDArray[np.float32],
+    left_cut: NDArray[np.bool_],
+    right_cut: NDArray[np.bool_],
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    box_sigma: float,
+) -> tuple[Any, ...]:
+    kept = np.empty(len(rows), np.int64)
+    count = 0
+    for index in range(len(rows)):
+        a, b = rows[index], columns[index]
+        score, stays = min(left_score[a], right_score[b]), True
+        for other in range(len(rows)):
+            c, d = rows[other], columns[other]
+            rival = min(left_score[c], right_score[d])
+            surer = rival > score or (rival == score and other < index)
+            if surer and _same_cone(left[a], right[b], left[c], right[d]):
+                stays = False
+        if stays:
+            kept[count] = index
+            count += 1
+    left_index, right_index, label = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.int64)
+    left_box, right_box = np.empty((count, 4), np.float32), np.empty((count, 4), np.float32)
+    score_, sigma = np.empty(count, np.float32), np.empty(count, np.float64)
+    for index in range(count):
+        a, b = rows[kept[index]], columns[kept[index]]
+        left_index[index], right_index[index] = a, b
+        left_box[index], right_box[index] = left[a], right[b]
+        label[index] = left_label[a] if left_score[a] >= right_score[b] else right_label[b]
+        score_[index] = min(left_score[a], right_score[b])
+        factor = _CUT_BOX_FACTOR if left_cut[a] or right_cut[b] else 1.0
+        sigma[index] = factor * _edge_sigma(np.float64(left[a, 3]) - left[a, 1], box_sigma)
+    return left_index, right_index, left_box, right_box, label, score_, sigma

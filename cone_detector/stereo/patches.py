@@ -3,65 +3,149 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cone_detector.compiled import BYTE, FLOAT, INT, compiled, inlined, packed, part_of_compiled, view
 from cone_detector.frames import Frame
 from cone_detector.stereo.rectification import Rectifier
 
+_NOT_RECTIFIED = np.empty((0, 0), np.float32)
+
 
 class PatchGrid:
-    """Sampling points of N patches of equal columns and rows; its memory is kept between frames.
+    """Where patches of equal columns and rows are sampled."""
 
-    A patch lies column by column in memory, so that patches shifted sideways are views of one wider patch.
-    """
-
-    def __init__(self, columns: int, rows: NDArray[np.float64], stagger: NDArray[np.float64]) -> None:
-        """columns: their number. rows: (rows,) where they lie, 0 at the patch's top and 1 at its bottom.
-
-        stagger: (rows,) how far a row's samples are moved to the right, in columns.
-        """
-        self.columns, self.rows = columns, len(rows)
-        # Distances from the patch's centre, in columns and in patch heights.
-        across = np.arange(columns) - (columns - 1) / 2
-        self._across = (across[:, None] + stagger).astype(np.float32)
-        self._down = (rows - 0.5).astype(np.float32)
-        self._x = np.empty((0, self.columns, self.rows), np.float32)
-        self._y = self._x
-
-    def place(
+    def __init__(
         self,
-        x: NDArray[np.floating],
-        y: NDArray[np.floating],
-        pitch: NDArray[np.floating],
-        height: NDArray[np.floating],
+        columns: int,
+        down: NDArray[np.float64],
+        stagger: NDArray[np.float64],
+        first: NDArray[np.intp],
+        last: NDArray[np.intp],
     ) -> None:
-        """Puts the patches on rectified pixels. x, y: centres; pitch: pixels a column; height: pixels; (N,) each."""
-        count = len(x)
-        if count > len(self._x):
-            self._x = np.empty((2 * count, self.columns, self.rows), np.float32)
-            self._y = np.empty_like(self._x)
-        self._count = count
-        self._x[:count] = pitch[:, None, None] * self._across + x[:, None, None]
-        self._y[:count] = (height[:, None] * self._down + y[:, None])[:, None, :]
+        """columns: their number. down: (rows,) where the rows lie, 0 at the patch's top and 1 at its bottom.
 
-    def move(self, shift: NDArray[np.floating]) -> None:
-        """Shifts the patches sideways by (N,) pixels."""
-        self._x[: self._count] += shift[:, None, None]
+        stagger: (rows,) how far a row's samples are moved to the right, in columns. first, last: (rows,) the first
+        column of a row that is sampled, and the one behind the last.
+        """
+        self._columns = columns
+        # Distances from the patch's centre, in columns and in patch heights.
+        self._across = (stagger - (columns - 1) / 2).astype(np.float32)
+        self._down = (down - 0.5).astype(np.float32)
+        self._spans = np.stack((first, last), axis=1).astype(np.int64)
 
-    def sample(self, frame: Frame, rectifier: Rectifier | None) -> NDArray[np.float32]:
-        """(N, columns, rows) grey values 0..255. rectifier: given where the frame is a raw image."""
-        count = self._count
-        x, y = self._x[:count].reshape(count, -1), self._y[:count].reshape(count, -1)
-        if rectifier is not None:
-            x, y = rectifier.to_raw(x, y)
-        if frame.pixels.shape[2:] == (3,):
-            # OpenCV 5 has no fast path for three channels: places in 1/32 pixel take two thirds of the time there, and
-            # their rounding averages out over a patch. Of one or four channels it is 1.7 times the time instead.
-            x, y = cv2.convertMaps(x, y, cv2.CV_16SC2)
-        values = cv2.remap(frame.pixels, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        # The order of red and blue does not matter, as long as both images have the same.
-        if values.ndim == 3:
-            values = cv2.cvtColor(values, cv2.COLOR_BGR2GRAY if values.shape[2] == 3 else cv2.COLOR_BGRA2GRAY)
-        return values.reshape(-1, self.columns, self.rows).astype(np.float32)
+    def sample(
+        self,
+        frame: Frame,
+        rectifier: Rectifier | None,
+        x: NDArray[np.float32],
+        y: NDArray[np.float32],
+        pitch: NDArray[np.float32],
+        height: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """(N, rows, columns) grey values 0..255, 0 where a row is not sampled.
+
+        x, y: (N,) the patches' centres, rectified pixels. pitch: (N,) pixels a column. height: (N,) pixels.
+        rectifier: given where the frame is a raw image. Pixels at the border go on beyond it.
+        """
+        pixels = frame.pixels if frame.pixels.ndim == 3 else frame.pixels[:, :, None]
+        raw_x, raw_y = (_NOT_RECTIFIED, _NOT_RECTIFIED) if rectifier is None else (rectifier.raw_x, rectifier.raw_y)
+        grid = self._across, self._down, self._spans, self._columns
+        return _sample(pixels, raw_x, raw_y, x, y, pitch, height, *grid)
+
+
+@inlined
+def _within(value: np.float32, last: int) -> np.float32:
+    """The nearest place on an axis 0..last; what is no number lies at 0."""
+    if not value > 0:
+        return np.float32(0)
+    return min(value, np.float32(last))
+
+
+@inlined
+def _mapped(table: NDArray[np.float32], row: np.float32, column: np.float32) -> np.float32:
+    """What a table holds at a place between its points."""
+    height, width = table.shape
+    row, column = _within(row, height - 1), _within(column, width - 1)
+    # Unsigned, since Numba asks a signed index whether it counts from the end.
+    upper, first = np.uintp(row), np.uintp(column)
+    lower, second = np.uintp(min(int(row) + 1, height - 1)), np.uintp(min(int(column) + 1, width - 1))
+    row, column = row - np.float32(upper), column - np.float32(first)
+    above = table[upper, first] + (table[upper, second] - table[upper, first]) * column
+    below = table[lower, first] + (table[lower, second] - table[lower, first]) * column
+    return above + (below - above) * row
+
+
+@inlined
+def _sum(pixels: NDArray[np.uint8], row: np.uintp, column: np.uintp) -> np.int64:
+    """Four times the grey of a pixel: green counts twice, blue and red once, in whichever order they are."""
+    if pixels.shape[2] < 3:
+        return 4 * np.int64(pixels[row, column, 0])
+    return np.int64(pixels[row, column, 0]) + 2 * np.int64(pixels[row, column, 1]) + np.int64(pixels[row, column, 2])
+
+
+@inlined
+def _grey(pixels: NDArray[np.uint8], row: np.float32, column: np.float32) -> np.float32:
+    """The grey at a place between pixels."""
+    height, width, _ = pixels.shape
+    row, column = _within(row, height - 1), _within(column, width - 1)
+    upper, first = np.uintp(row), np.uintp(column)
+    lower, second = np.uintp(min(int(row) + 1, height - 1)), np.uintp(min(int(column) + 1, width - 1))
+    row, column = row - np.float32(upper), column - np.float32(first)
+    upper_first, lower_first = _sum(pixels, upper, first), _sum(pixels, lower, first)
+    above = np.float32(upper_first) + np.float32(_sum(pixels, upper, second) - upper_first) * column
+    below = np.float32(lower_first) + np.float32(_sum(pixels, lower, second) - lower_first) * column
+    return (above + (below - above) * row) * np.float32(0.25)
+
+
+@part_of_compiled
+def _sample_row(
+    pixels: NDArray[np.uint8],
+    raw_x: NDArray[np.float32],
+    raw_y: NDArray[np.float32],
+    x: np.float32,
+    y: np.float32,
+    pitch: np.float32,
+    out: NDArray[np.float32],
+) -> None:
+    """Samples along a row of the rectified image from x on, each `pitch` pixels further."""
+    if raw_x.size:
+        for index in range(len(out)):
+            column = x + pitch * np.float32(index)
+            out[index] = _grey(pixels, _mapped(raw_y, y, column), _mapped(raw_x, y, column))
+    else:
+        for index in range(len(out)):
+            out[index] = _grey(pixels, y, x + pitch * np.float32(index))
+
+
+@compiled(
+    view(BYTE, 3),
+    packed(FLOAT, 2),
+    packed(FLOAT, 2),
+    *[packed(FLOAT, 1)] * 4,
+    *[packed(FLOAT, 1)] * 2,
+    packed(INT, 2),
+    INT,
+)
+def _sample(
+    pixels: NDArray[np.uint8],
+    raw_x: NDArray[np.float32],
+    raw_y: NDArray[np.float32],
+    x: NDArray[np.float32],
+    y: NDArray[np.float32],
+    pitch: NDArray[np.float32],
+    height: NDArray[np.float32],
+    across: NDArray[np.float32],
+    down: NDArray[np.float32],
+    spans: NDArray[np.int64],
+    columns: int,
+) -> NDArray[np.float32]:
+    values = np.zeros((len(x), len(down), columns), np.float32)
+    for index in range(len(x)):
+        for row in range(len(down)):
+            first, last = spans[row]
+            begin = x[index] + pitch[index] * (across[row] + np.float32(first))
+            line = y[index] + height[index] * down[row]
+            _sample_row(pixels, raw_x, raw_y, begin, line, pitch[index], values[index, row, first:last])
+    return values

@@ -17,7 +17,10 @@ _CRITERIA = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 30, 1e-9)
 
 
 class Rectifier:
-    """Maps between one camera's raw image and the rectified one."""
+    """Maps between one camera's raw image and the rectified one.
+
+    raw_x, raw_y: (H, W) float32, column and row of the raw image where a pixel of the rectified one comes from.
+    """
 
     def __init__(
         self,
@@ -41,7 +44,7 @@ class Rectifier:
         self._fisheye = model == "equidistant"
         self._d = d if d.size else np.zeros(4)
         init = cv2.fisheye.initUndistortRectifyMap if self._fisheye else cv2.initUndistortRectifyMap
-        self._raw_x, self._raw_y = init(k, self._d, r, self._p, size, cv2.CV_32FC1)
+        self.raw_x, self.raw_y = init(k, self._d, r, self._p, size, cv2.CV_32FC1)
 
     def rectify(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, 2) pixels of the raw image in, (N, 2) pixels of the rectified image out."""
@@ -57,11 +60,3 @@ class Rectifier:
         x, y = (x1 + x2) / 2, (y1 + y2) / 2
         middles = np.stack((x1, y, x, y1, x2, y, x, y2), axis=1).reshape(-1, 2)
         return self.rectify(middles).reshape(-1, 4, 2)[:, [0, 1, 2, 3], [0, 1, 0, 1]]
-
-    def to_raw(self, x: NDArray[np.float32], y: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Columns and rows of the rectified image in, (H, W) float32 each, of the raw image out."""
-        border = cv2.BORDER_REPLICATE
-        return (
-            cv2.remap(self._raw_x, x, y, cv2.INTER_LINEAR, borderMode=border),
-            cv2.remap(self._raw_y, x, y, cv2.INTER_LINEAR, borderMode=border),
-        )

@@ -61,7 +61,7 @@ class NaiveDetector:
             raise EngineError(f"TensorRT could not enqueue: {self._logger.last_error}")
         self._stream.download(output, self._memory[1])
         self._stream.synchronize()
-        return suppress(_rows(output[0], confidence), _rows(output[1], confidence), iou)
+        return suppress((_rows(output[0], confidence), _rows(output[1], confidence)), iou)
 
     def close(self) -> None:
         for memory in self._memory:
