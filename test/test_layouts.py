@@ -29,11 +29,12 @@ KNOWN = {
     "Image": SCENE_KEYS,
     "3D": SCENE_KEYS,
     "Plot": PLOT_KEYS,
-    "StateTransitions": "foxglovePanelTitle lichtblickPanelTitle isSynced paths",
+    "StateTransitions": "foxglovePanelTitle lichtblickPanelTitle isSynced xAxisRange paths",
     "DiagnosticSummary": "minLevel pinnedIds topicToRender hardwareIdFilter sortByLevel secondsUntilStale",
     "Tab": "activeTabIdx tabs",
 }
-MESSAGE_PATH = re.compile(r'(/[\w/]+)\.(?:data|status\[0\]\.values\[:\]\{key=="(\w+)"\}\.value)')
+MESSAGE_PATH = re.compile(r'(/[\w/]+)\.status\[0\]\.values\[:\]\{key=="(\w+)"\}\.value')
+PLOTS = [panel for panel in PANELS if "paths" in PANELS[panel]]
 
 
 def kind_of(panel):
@@ -68,17 +69,43 @@ def test_foxglove_panels_are_configured_by_known_keys(panel):
     assert set(PANELS[panel]) <= set(KNOWN[kind_of(panel)].split())
 
 
-@pytest.mark.parametrize("panel", [panel for panel in PANELS if "paths" in PANELS[panel]])
+@pytest.mark.parametrize("panel", PLOTS)
 def test_foxglove_plots_what_the_node_publishes(panel):
     for path in PANELS[panel]["paths"]:
         topic, key = MESSAGE_PATH.fullmatch(path["value"]).groups()
-        if key is None:
-            assert PUBLISHED[topic] == "std_msgs/msg/Float32"
-        else:
-            assert PUBLISHED[topic] == "diagnostic_msgs/msg/DiagnosticArray"
-            assert key in latency_keys()
-        # A Float32 has no stamp, and the stamps of a recording or of another clock lie outside the window.
+        assert PUBLISHED[topic] == "diagnostic_msgs/msg/DiagnosticArray"
+        assert key in latency_keys()
+        # Stamps of another clock lie outside the window.
         assert path["timestampMethod"] == "receiveTime"
+
+
+def test_foxglove_gives_a_stage_one_colour_in_all_plots():
+    paths = [path for panel in PLOTS if kind_of(panel) == "Plot" for path in PANELS[panel]["paths"]]
+    colours = {(path["label"], path["color"]) for path in paths if path["label"] not in ("dropped", "unpaired")}
+    assert len(colours) == len({label for label, _ in colours}) == len({colour for _, colour in colours})
+
+
+def test_foxglove_has_each_plot_twice_for_everything_and_for_the_last_seconds():
+    everything, live = (panels_in(tab["layout"]) for tab in PANELS["Tab!plots"]["tabs"])
+    assert sorted(everything + live) == sorted(PLOTS)
+    for whole, last in zip(everything, live, strict=True):
+        window = {"Plot": "followingViewWidth", "StateTransitions": "xAxisRange"}[kind_of(whole)]
+        assert PANELS[last] == {**PANELS[whole], window: 30}
+        # A recording that is played does not move the window, so nothing would be seen in it.
+        assert window not in PANELS[whole]
+    assert PANELS["Tab!plots"]["activeTabIdx"] == 0
+
+
+@pytest.mark.parametrize("panel", PLOTS)
+def test_foxglove_leaves_the_plots_their_window(panel):
+    # State transitions that are synced only ever widen the time that all plots show.
+    assert PANELS[panel]["isSynced"] is (kind_of(panel) == "Plot")
+
+
+@pytest.mark.parametrize("panel", ["Image!annotated", "3D!car", "3D!camera"])
+def test_foxglove_scenes_know_the_transforms_of_the_recording_from_the_start(panel):
+    # A panel that is opened later, as in a tab, never hears /tf_static otherwise.
+    assert PANELS[panel]["scene"]["transforms"]["enablePreloading"]
 
 
 def test_foxglove_scenes_show_topics_of_their_kind():
@@ -121,7 +148,8 @@ def test_plotjuggler_shows_the_plot_topics_and_subscribes_to_them():
 
     subscriber = root.find("Plugins/plugin")
     assert subscriber.get("ID") == root.find("previouslyLoaded_Streamer").get("name") == "ROS2 Topic Subscriber"
-    assert set(subscriber.find("selected_topics").get("value").split(";")) == topics
+    # The stages lie in /latency: listed, but named after the device, so that no layout can draw them.
+    assert set(subscriber.find("selected_topics").get("value").split(";")) == topics | {"/latency"}
     # One that is absent is read as false or 0.
     assert {setting.tag for setting in subscriber} == {
         "use_header_stamp", "discard_large_arrays", "max_array_size", "boolean_strings_to_number",
