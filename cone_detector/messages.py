@@ -179,20 +179,23 @@ def image_message(bgr: NDArray[np.uint8], header: Header) -> Image:
 
 
 class StatusMessage:
-    """A `DiagnosticArray` of one status, whose values are filled in place."""
+    """A `DiagnosticArray` of one status, whose values are filled in place.
+
+    It names no hardware: PlotJuggler makes that a part of each series' name, and a layout would fit one machine alone.
+    """
 
     def __init__(self, name: str) -> None:
         self._status = DiagnosticStatus(name=name)
         self._message = DiagnosticArray(status=[self._status])
 
-    def fill(self, values: Mapping[str, Any], stamp: Time, message: str, hardware_id: str) -> DiagnosticArray:
+    def fill(self, values: Mapping[str, Any], stamp: Time, message: str) -> DiagnosticArray:
         """The message of `values`, floats with three decimals."""
         pairs = self._status.values
         if len(pairs) != len(values):
             pairs = self._status.values = [KeyValue() for _ in values]
         for pair, (key, value) in zip(pairs, values.items(), strict=True):
             pair.key, pair.value = key, text_of(value)
-        self._status.message, self._status.hardware_id = message, hardware_id
+        self._status.message = message
         self._message.header.stamp = stamp
         return self._message
 

@@ -31,14 +31,13 @@ class Board:
         self._window = Window(frames)
         self._arrivals: deque[float] = deque(maxlen=frames)
         self._last: Mapping[str, str] = {}
-        self._device = ""
         self._health: list[tuple[int, str, str]] = []
         self._lock = Lock()
 
-    def hear_latency(self, values: Mapping[str, str], device: str, now_s: float) -> None:
+    def hear_latency(self, values: Mapping[str, str], now_s: float) -> None:
         """Takes the values of one `latency` message. now_s: of a steady clock."""
         with self._lock:
-            self._last, self._device = values, device
+            self._last = values
             self._arrivals.append(now_s)
             self._window.add({name: ms for name in _ROWS if (ms := _number(values.get(f"{name}_ms"))) is not None})
 
@@ -53,7 +52,7 @@ class Board:
             if not self._arrivals:
                 return Group(Text("waiting for the node's topic `latency` …"), *self._health_lines())
             parts: list[RenderableType] = [self._table(), self._summary(now_s), *self._health_lines()]
-        return Panel(Group(*parts), title=f"cone_detector on {self._device}", expand=False)
+        return Panel(Group(*parts), title=f"cone_detector on {self._last.get('device', '?')}", expand=False)
 
     def rate_hz(self, now_s: float) -> float:
         """Answers a second, over the last two seconds."""

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from cone_detector.latency import STAGES
 from cone_detector.ros.outputs import FrameReport, latency_values
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,7 +54,7 @@ def latency_keys():
     step = SimpleNamespace(name="", reason="")
     result = SimpleNamespace(
         ms={}, steps=[step], escalated=False, evidence=None, forbidden="", detections=("", ""), cones=None,
-        no_cones_reason="", times=SimpleNamespace(upload_ms=0.0, compute_ms=0.0, download_ms=0.0),
+        no_cones_reason="", device="", times=SimpleNamespace(upload_ms=0.0, compute_ms=0.0, download_ms=0.0),
     )  # fmt: skip
     counts = SimpleNamespace(paired=0, dropped=0, unpaired=(0, 0))
     return set(latency_values(FrameReport(result, 0.0, 0.0, counts, "")))
@@ -142,13 +143,14 @@ def test_plotjuggler_shows_the_plot_topics_and_subscribes_to_them():
     # Releases before 3.17 find curves at this depth only.
     curves = root.findall("tabbed_widget/Tab/Container/DockSplitter/DockArea/plot/curve")
     assert len(curves) == len(list(root.iter("curve")))
-    topics = {curve.get("name").removesuffix("/data") for curve in curves}
-    assert topics == {topic for topic, kind in PUBLISHED.items() if kind == "std_msgs/msg/Float32"}
-    assert all(curve.get("name").endswith("/data") for curve in curves)
+    drawn = {curve.get("name") for curve in curves}
+    topics = {topic for topic, kind in PUBLISHED.items() if kind == "std_msgs/msg/Float32"}
+    stages = {f"/latency/cone_detector: latency/{stage}_ms" for stage in STAGES if stage != "total"}
+    # PlotJuggler's names: a field of a message; of diagnostics the status's name and key, as no hardware is named.
+    assert drawn == {f"{topic}/data" for topic in topics} | stages
 
     subscriber = root.find("Plugins/plugin")
     assert subscriber.get("ID") == root.find("previouslyLoaded_Streamer").get("name") == "ROS2 Topic Subscriber"
-    # The stages lie in /latency: listed, but named after the device, so that no layout can draw them.
     assert set(subscriber.find("selected_topics").get("value").split(";")) == topics | {"/latency"}
     # One that is absent is read as false or 0.
     assert {setting.tag for setting in subscriber} == {

@@ -33,7 +33,7 @@ class Listener:
     def _take_latency(self, message: DiagnosticArray) -> None:
         status = message.status[0]
         values = {pair.key: pair.value for pair in status.values}
-        self._board.hear_latency(values, status.hardware_id, time.monotonic())
+        self._board.hear_latency(values, time.monotonic())
 
     def _take_diagnostics(self, message: DiagnosticArray) -> None:
         ours = [

@@ -49,8 +49,9 @@ def latency_values(report: FrameReport) -> dict[str, Any]:
     """Keys and values of the `latency` topic: always the same keys, in the same order.
 
     *_ms of `latency.STAGES`; upload_ms, compute_ms and download_ms are the device's own for the last pass (nan: not
-    measured). passes: that ran, in order, each with its reason. resolution: the last pass that ran. evidence: what the
-    policy measured after the first pass, left and right. forbidden: the reason for a pass that the deadline forbade.
+    measured). device: where the passes ran. passes: that ran, in order, each with its reason. resolution: the last pass
+    that ran. evidence: what the policy measured after the first pass, left and right. forbidden: the reason for a pass
+    that the deadline forbade.
     """
     result, times = report.result, report.result.times
     last = result.steps[-1]
@@ -61,6 +62,7 @@ def latency_values(report: FrameReport) -> dict[str, Any]:
         "upload_ms": times.upload_ms,
         "compute_ms": times.compute_ms,
         "download_ms": times.download_ms,
+        "device": result.device,
         "resolution": last.name,
         "reason": last.reason,
         "passes": ", ".join(f"{step.name} ({step.reason})" for step in result.steps),
@@ -153,7 +155,7 @@ class Outputs:
 
     def _publish_latency(self, report: FrameReport, header: Header) -> None:
         values = latency_values(report)
-        message = self._latency_message.fill(values, header.stamp, values["passes"], report.result.device)
+        message = self._latency_message.fill(values, header.stamp, values["passes"])
         self._latency.publish(message)
         for name, publisher in self._plots.items():
             if publisher.get_subscription_count() and math.isfinite(values[name]):
