@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cone_detector.engine.contract import INPUT_NAME, OUTPUT_NAME, ROWS, EngineError, PassTimes
 from cone_detector.engine.manifest import Manifest, ManifestError, check_file, common_canvas, read_manifest
-from cone_detector.engine.openvino_graph import spare_work, take_one_image
+from cone_detector.engine.openvino_graph import spare_work
 from cone_detector.letterbox import PADDING_VALUE
 
 
@@ -42,6 +42,7 @@ class OpenVinoEngine:
         self.device = f"CPU {core.get_property('CPU', 'FULL_DEVICE_NAME')}"
         options = {
             "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": 1,
             "INFERENCE_NUM_THREADS": threads or os.cpu_count() or 1,
             # On a machine that does other work, too, a thread bound to a core waits for what else runs there: 10 % of
             # the time at a load of 4 on 2 cores, nothing on a quiet one.
@@ -49,6 +50,7 @@ class OpenVinoEngine:
             # Where a CPU has bfloat16 OpenVINO uses it unasked: scores would differ from machine to machine.
             "INFERENCE_PRECISION_HINT": "f32",
         }
+        self._inputs = [ov.Tensor(slot, shared_memory=True) for slot in self.slots]
         # A strip's rows do not lie together for both images, so they are brought together here: 0.5 MB a pass.
         self._strips = {
             name: np.zeros((2, *manifest.input_size[::-1], 3), np.uint8)
@@ -58,24 +60,32 @@ class OpenVinoEngine:
         self.close_ups: Mapping[str, NDArray[np.uint8]] = {
             name: strip for name, strip in self._strips.items() if self.manifests[name].magnified > 1
         }
+        self._strip_inputs = {name: ov.Tensor(strip, shared_memory=True) for name, strip in self._strips.items()}
         self._rows = {name: np.zeros((2, ROWS, 6), np.float32) for name in self.manifests}
-        self._passes: dict[str, _Pass] = {}
+        self._requests: dict[str, Any] = {}
         for name, file in files.items():
-            images = (self._strips[name],) if name in self._strips else self.slots
             try:
-                self._passes[name] = _Pass(core, file, options, images, self._rows[name])
-                self._passes[name].run(0)
+                network = core.read_model(file)
+                spare_work(network)
+                request = core.compile_model(network, "CPU", options).create_infer_request()
+                request.set_tensor(OUTPUT_NAME, ov.Tensor(self._rows[name], shared_memory=True))
+                request.set_tensor(INPUT_NAME, self._strip_inputs.get(name, self._inputs[0]))
+                request.infer()
             except RuntimeError as error:
                 raise EngineError(f"OpenVINO cannot run {file}: {error}") from error
+            self._requests[name] = request
 
     def infer(self, name: str, slot: int, fresh: bool = True, top: tuple[int, int] = (0, 0)) -> NDArray[np.float32]:
+        request = self._requests[name]
         strip = self._strips.get(name)
-        if strip is not None and name not in self.close_ups:
+        if strip is None:
+            request.set_tensor(INPUT_NAME, self._inputs[slot])
+        elif name not in self.close_ups:
             for side in (0, 1):
                 strip[side] = self.slots[slot][side, top[side] : top[side] + len(strip[side])]
         start = perf_counter_ns()
         try:
-            self._passes[name].run(slot if strip is None else 0)
+            request.infer()
         except RuntimeError as error:
             raise EngineError(f"OpenVINO failed in pass {name}: {error}") from error
         self.times.compute_ms = (perf_counter_ns() - start) / 1e6
@@ -85,48 +95,8 @@ class OpenVinoEngine:
         return rows
 
     def close(self) -> None:
-        self._passes.clear()
-
-
-class _Pass:
-    """One network: a request for each image, side by side on half of the threads each, or one for both."""
-
-    def __init__(
-        self,
-        core: Any,
-        file: Path,
-        options: Mapping[str, Any],
-        images: Sequence[NDArray[np.uint8]],
-        rows: NDArray[np.float32],
-    ) -> None:
-        """images: what it may be run over, (2, h, w, 3) each. rows: (2, ROWS, 6), where its answer goes.
-
-        Raises RuntimeError where OpenVINO refuses the file.
-        """
-        import openvino as ov
-
-        network = core.read_model(file)
-        sides = [slice(0, 1), slice(1, 2)] if take_one_image(network) else [slice(0, 2)]
-        spare_work(network)
-        compiled = core.compile_model(network, "CPU", {**options, "NUM_STREAMS": len(sides)})
-        self._requests = [compiled.create_infer_request() for _ in sides]
-        self._inputs = [[ov.Tensor(image[side], shared_memory=True) for side in sides] for image in images]
-        for request, side in zip(self._requests, sides, strict=True):
-            request.set_tensor(OUTPUT_NAME, ov.Tensor(rows[side], shared_memory=True))
-
-    def run(self, image: int) -> None:
-        """Runs over `images[image]`, both sides. Raises RuntimeError where OpenVINO fails."""
-        for request, pixels in zip(self._requests, self._inputs[image], strict=True):
-            request.set_tensor(INPUT_NAME, pixels)
-            request.start_async()
-        errors = []
-        for request in self._requests:
-            try:
-                request.wait()
-            except RuntimeError as error:  # the other side is still at work
-                errors.append(error)
-        if errors:
-            raise errors[0]
+        self._requests.clear()
+        self._inputs.clear()
 
 
 def _openvino_file(path: Path, manifest: Manifest) -> Path:

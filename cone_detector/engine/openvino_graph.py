@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rewrites of a network that leave its result as it is and spare OpenVINO's CPU plugin work.
+"""Two rewrites of a network that leave its result as it is and spare OpenVINO's CPU plugin work.
 
-A network for a pair of images can be made one for a single image: two of these beside each other, each with half of the
-threads, wait for one another once, not after each layer, and each image's values stay in one core's cache.
 Where a convolution's output is only cut in two (YOLO's C2f, C3k2), the plugin writes it as floats, cuts those, and
 quantizes each part again; of two convolutions with half the filters each, both write INT8 at once. And where the last
 convolution of the box head is pointwise, its output is needed at the best anchors only, a sixteenth of all.
@@ -18,38 +16,6 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import openvino as ov
-
-
-def take_one_image(model: ov.Model) -> bool:
-    """Makes a network for two images one for a single image, in place; False, and unchanged, where it can't be done."""
-    import openvino as ov
-    from openvino import opset13 as ops
-
-    shape = list(model.inputs[0].shape)
-    changed = []
-    for node in model.get_ordered_ops():
-        if node.get_type_name() not in ("Reshape", "Broadcast"):
-            continue
-        target, result = _constant(node.input_value(1)), node.get_output_partial_shape(0)
-        if target is not None and result.is_static and list(result.to_shape())[:1] == [2]:
-            changed.append((node, node.input_value(1)))
-            single = target.copy()
-            single.flat[0] = 1
-            node.input(1).replace_source_output(ops.constant(single).output(0))
-    # Not `model.reshape`, which checks the network with the old shape first.
-    frames = model.inputs[0].get_node()
-    frames.set_partial_shape(ov.PartialShape([1, *shape[1:]]))
-    try:
-        model.validate_nodes_and_infer_types()
-        done = all(output.get_partial_shape()[0] == ov.Dimension(1) for output in model.outputs)
-    except RuntimeError:
-        done = False
-    if not done:
-        for node, source in changed:
-            node.input(1).replace_source_output(source)
-        frames.set_partial_shape(ov.PartialShape(shape))
-        model.validate_nodes_and_infer_types()
-    return done
 
 
 def spare_work(model: ov.Model) -> None:
