@@ -89,6 +89,8 @@ $(RUNTIME):
 	cp $(REQ)/ament_prefix.pth "$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 	$(PY) -m cone_detector.interfaces
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@# Compiled here, and not when the first node starts.
+	$(PY) -c 'import cone_detector.detector, cone_detector.stereo.locator'
 	@mkdir -p $(@D) && touch $@
 
 $(TESTS): $(RUNTIME)

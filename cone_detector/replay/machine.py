@@ -11,6 +11,7 @@ from pathlib import Path
 
 _PACKAGES = (
     "numpy",
+    "numba",
     "opencv-python-headless",
     "opencv-python",
     "openvino",
