@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _IMAGE_WIDTH = 960
 _SHEET_PICTURES = 6
+# Longer side of the plot, pixels.
+_PLOT_SIZE = 1200
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -103,7 +105,13 @@ def _write_pictures(bag: StereoBag, answers: dict[int, Answer], output: Path) ->
     if video is not None:
         video.release()
     cv2.imwrite(str(sheet_path), contact_sheet(sheet, columns=1, width=1800))
-    plot = birds_eye(fullest, (900, 1200))
+    # As far as the farthest cone, so that as many are seen as the caption counts.
+    aside, _, ahead = np.abs(fullest.position).max(axis=0, initial=0.0)
+    ahead, aside = max(20.0, ahead + 1), max(7.5, aside + 0.5)
+    longer = max(ahead, 2 * aside)
+    plot = birds_eye(
+        fullest, (round(_PLOT_SIZE * 2 * aside / longer), round(_PLOT_SIZE * ahead / longer)), ahead, aside
+    )
     draw_caption(plot, f"pair {fullest_number}: {len(fullest)} cones located; ellipses are two sigma", (8, 8), 0.6)
     cv2.imwrite(str(plot_path), plot)
     return [
