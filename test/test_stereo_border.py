@@ -37,3 +37,9 @@ def test_the_callers_boxes_stay_as_they_were():
 def test_no_boxes():
     xyxy, flags = completed(np.empty((0, 4), np.float32), np.empty(0, np.int64), SIZE)
     assert (xyxy.shape, flags.shape) == ((0, 4), (0,))
+
+
+@pytest.mark.parametrize("label", [-1, 5])
+def test_a_label_of_no_class_is_refused(label):
+    with pytest.raises(ValueError, match="none of the classes'"):
+        completed(np.array([[0, 0, 9, 9]], np.float32), np.array([label]), SIZE)

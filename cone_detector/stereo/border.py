@@ -22,6 +22,7 @@ def completed(
 
     A box cut at one side gets the width that its height tells, one cut at the bottom the height that its width tells;
     one cut at a side and at the bottom cannot tell and stays as it is. size: the image's width and height.
+    Raises ValueError for a label that is none of the classes'.
     """
     return _completed(xyxy, label, *size, _ASPECT)
 
@@ -33,6 +34,9 @@ def _completed(
     whole, cut = np.empty(xyxy.shape, np.float32), np.empty(len(xyxy), np.bool_)
     for index in range(len(xyxy)):
         x1, y1, x2, y2 = xyxy[index]
+        # Compiled code would read beyond the table.
+        if not 0 <= label[index] < len(aspect):
+            raise ValueError("a box has a label that is none of the classes'")
         left, right, bottom = x1 <= _BORDER_PX, x2 >= width - _BORDER_PX, y2 >= height - _BORDER_PX
         cut[index] = left or right or bottom
         wide, high = (y2 - y1) * aspect[label[index]], (x2 - x1) / aspect[label[index]]
