@@ -66,27 +66,15 @@ def _sift(
     rows: NDArray[np.float32], floor: float, thresholds: NDArray[np.float32], iou: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     kept = _survivors(rows, floor, iou, False)
-    count = 0
-    for index in kept:
+    sure = np.empty(len(kept), np.bool_)
+    for place, index in enumerate(kept):
         label = int(rows[index, 5])
         if not 0 <= label < len(thresholds):
             raise ValueError("the network knows a class that has no threshold: install engines of these classes")
-        count += rows[index, 4] >= thresholds[label]
-    sure, faint = np.empty((count, 6), np.float32), np.empty((len(kept) - count, 6), np.float32)
-    count = 0
-    for place, index in enumerate(kept):
-        if rows[index, 4] >= thresholds[int(rows[index, 5])]:
-            sure[count] = rows[index]
-            count += 1
-        else:
-            faint[place - count] = rows[index]
-    return sure, faint
+        sure[place] = rows[index, 4] >= thresholds[label]
+    return rows[kept[sure]], rows[kept[~sure]]
 
 
 @compiled(view(FLOAT, 2), DOUBLE, BOOL)
 def _suppress(rows: NDArray[np.float32], iou: float, across_classes: bool) -> NDArray[np.float32]:
-    kept = _survivors(rows, -np.inf, iou, across_classes)
-    stay = np.empty((len(kept), 6), np.float32)
-    for place, index in enumerate(kept):
-        stay[place] = rows[index]
-    return stay
+    return rows[_survivors(rows, -np.inf, iou, across_classes)]

@@ -52,9 +52,11 @@ def compiled(*arguments: Any) -> Callable[[Function], Function]:
         except RuntimeError as error:
             if "cannot cache" not in str(error):
                 raise
-            # Neither this folder nor the user's can be written: compiled at every start.
             result = njit(arguments, **_OPTIONS)(function)
-        _say_that_it_takes_a_while(result)
+            _say("at every start: let NUMBA_CACHE_DIR name a folder that can be written")
+        else:
+            if not result.stats.cache_hits:
+                _say("once")
         return result
 
     return compile_for
@@ -70,9 +72,8 @@ def inlined(function: Function) -> Function:
     return njit(inline="always", **_OPTIONS)(function)
 
 
-def _say_that_it_takes_a_while(dispatcher: Any) -> None:
+def _say(how_often: str) -> None:
     global _said
-    stats = getattr(dispatcher, "stats", None)
-    if not _said and stats is not None and not stats.cache_hits:
+    if not _said:
         _said = True
-        _LOGGER.warning("compiling loops for this CPU: up to half a minute, once")
+        _LOGGER.warning("compiling loops for this CPU: up to half a minute, %s", how_often)

@@ -13,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cone_detector.detections import Cones, Detections
-from cone_detector.draw import birds_eye, contact_sheet, draw_caption, draw_detections, side_by_side
+from cone_detector.draw import (
+    GROUND_AHEAD_M,
+    GROUND_ASIDE_M,
+    birds_eye,
+    contact_sheet,
+    draw_caption,
+    draw_detections,
+    side_by_side,
+)
 from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import ManifestError
 from cone_detector.frames import FrameError
@@ -107,7 +115,7 @@ def _write_pictures(bag: StereoBag, answers: dict[int, Answer], output: Path) ->
     cv2.imwrite(str(sheet_path), contact_sheet(sheet, columns=1, width=1800))
     # As far as the farthest cone, so that as many are seen as the caption counts.
     aside, _, ahead = np.abs(fullest.position).max(axis=0, initial=0.0)
-    ahead, aside = max(20.0, ahead + 1), max(7.5, aside + 0.5)
+    ahead, aside = max(GROUND_AHEAD_M, ahead + 1), max(GROUND_ASIDE_M, aside + 0.5)
     longer = max(ahead, 2 * aside)
     plot = birds_eye(
         fullest, (round(_PLOT_SIZE * 2 * aside / longer), round(_PLOT_SIZE * ahead / longer)), ahead, aside

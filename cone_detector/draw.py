@@ -13,6 +13,10 @@ from cone_detector.classes import CLASS_COLOURS_BGR, CLASS_NAMES
 from cone_detector.detections import Cones, Detections
 
 Image = NDArray[np.uint8]
+
+# What a picture from above shows unasked: so far ahead, and so far to each side.
+GROUND_AHEAD_M, GROUND_ASIDE_M = 20.0, 7.5
+
 # x1, y1, x2, y2 in pixels.
 _Rectangle = tuple[int, int, int, int]
 
@@ -68,7 +72,10 @@ def draw_caption(picture: Image, text: str, corner: tuple[int, int], scale: floa
 
 
 def birds_eye(
-    cones: Cones, size: tuple[int, int] = (540, 720), max_range_m: float = 20.0, half_width_m: float = 7.5
+    cones: Cones,
+    size: tuple[int, int] = (540, 720),
+    max_range_m: float = GROUND_AHEAD_M,
+    half_width_m: float = GROUND_ASIDE_M,
 ) -> Image:
     """Cones from above, the camera at the bottom looking up, each with its two-sigma ellipse.
 

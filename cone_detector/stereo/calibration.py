@@ -105,9 +105,10 @@ class StereoCalibration:
         """Disparity of a point at infinity, in pixels."""
         return self.cx[0] - self.cx[1]
 
-    def depth(self, disparity: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Metres, from the disparity in pixels beyond that at infinity."""
-        return self.fx * self.baseline / disparity
+    @property
+    def focal_baseline(self) -> float:
+        """Depth in metres times disparity in pixels (beyond that at infinity): Z = fx B / d."""
+        return self.fx * self.baseline
 
 
 def _wxh(size: tuple[int, int]) -> str:

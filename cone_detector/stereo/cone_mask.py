@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cone_detector.compiled import FLOAT, INT, compiled, inlined, packed, part_of_compiled
+from cone_detector.compiled import DOUBLE, FLOAT, INT, compiled, inlined, packed, part_of_compiled
 
 # The outline in half boxes: the body widens from half to the whole box, then comes the base plate.
 _TOP, _PLATE_BEGINS, _PLATE = 0.5, 0.9, 1.05
@@ -16,12 +16,23 @@ _SOFTNESS = 0.3
 _NEARER_PX = 1.0
 
 
+@inlined
+def _half_width(down: np.float32) -> np.float32:
+    """The outline's, in half boxes. down: where in the box, 0 at its top and 1 at its bottom."""
+    return np.float32(_TOP) + np.float32(1 - _TOP) * down if down < _PLATE_BEGINS else np.float32(_PLATE)
+
+
+@compiled(INT, INT, DOUBLE)
 def cone_weight(columns: int, rows: int, patch_width: float) -> NDArray[np.float32]:
     """(rows, columns) weights 0..1 of a patch as high as its box and `patch_width` times as wide."""
-    down = (np.arange(rows) + 0.5) / rows
-    across = np.abs(np.arange(columns) - (columns - 1) / 2) / columns * 2 * patch_width
-    half_width = np.where(down < _PLATE_BEGINS, _TOP + (1 - _TOP) * down, _PLATE)
-    return np.clip((half_width[:, None] - across) / _SOFTNESS + 0.5, 0, 1).astype(np.float32)
+    weight = np.empty((rows, columns), np.float32)
+    for row in range(rows):
+        reach = _half_width(np.float32((row + 0.5) / rows))
+        for column in range(columns):
+            across = abs(column - (columns - 1) / 2) / columns * 2 * patch_width
+            inside = float(reach - across) / _SOFTNESS
+            weight[row, column] = min(max(inside + 0.5, 0.0), 1.0)
+    return weight
 
 
 def visible(
@@ -47,6 +58,19 @@ def _nearer(box: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
     return not beside and box[3] > other[1] and box[3] + np.float32(_NEARER_PX) < other[3]
 
 
+@inlined
+def _columns(box: NDArray[np.float32], columns: int, patch_width: np.float32) -> tuple[np.float32, np.float32]:
+    """Where the first sample of each of a patch's rows lies, and how far it is to the next; pixels."""
+    pitch = (box[2] - box[0]) * patch_width / np.float32(columns)
+    return (box[0] + box[2]) / 2 - pitch * np.float32((columns - 1) / 2), pitch
+
+
+@inlined
+def _row(box: NDArray[np.float32], row: int, rows: int) -> np.float32:
+    """Where the samples of one of a patch's rows lie, pixels."""
+    return box[1] + (box[3] - box[1]) * (np.float32(row) + np.float32(0.5)) / np.float32(rows)
+
+
 @part_of_compiled
 def _cover(
     seen: NDArray[np.float32],
@@ -58,16 +82,15 @@ def _cover(
     """Takes the weight off samples behind the cone of a nearer box, which is moved to the right by `shift` pixels."""
     rows, columns = seen.shape
     half, middle = (nearer[2] - nearer[0]) / 2, (nearer[0] + nearer[2]) / 2 + shift
-    pitch = (box[2] - box[0]) * patch_width / np.float32(columns)
-    first = (box[0] + box[2]) / 2 - pitch * np.float32((columns - 1) / 2) - middle
+    first, pitch = _columns(box, columns, patch_width)
+    first -= middle
     # The box may be flat in one image, or end higher than what it hides: only one of the two tells that it is nearer.
     height = max(nearer[3] - nearer[1], np.float32(1))
     for row in range(rows):
-        y = box[1] + (box[3] - box[1]) * (np.float32(row) + np.float32(0.5)) / np.float32(rows)
-        down = (y - nearer[1]) / height
+        down = (_row(box, row, rows) - nearer[1]) / height
         if not 0 < down <= 1:
             continue
-        reach = half * (np.float32(_TOP) + np.float32(1 - _TOP) * down if down < _PLATE_BEGINS else np.float32(_PLATE))
+        reach = half * _half_width(down)
         for column in range(columns):
             if abs(first + pitch * np.float32(column)) < reach:
                 seen[row, column] = 0
@@ -78,19 +101,18 @@ def _cut(
     seen: NDArray[np.float32],
     box: NDArray[np.float32],
     disparity: np.float32,
-    width: np.float32,
-    height: np.float32,
+    last_column: np.float32,
+    last_row: np.float32,
     patch_width: np.float32,
 ) -> None:
     """Takes the weight off samples that lie beyond the border of either image."""
     rows, columns = seen.shape
-    pitch = (box[2] - box[0]) * patch_width / np.float32(columns)
-    first = (box[0] + box[2]) / 2 - pitch * np.float32((columns - 1) / 2)
+    first, pitch = _columns(box, columns, patch_width)
     for row in range(rows):
-        y = box[1] + (box[3] - box[1]) * (np.float32(row) + np.float32(0.5)) / np.float32(rows)
+        y = _row(box, row, rows)
         for column in range(columns):
             x = first + pitch * np.float32(column)
-            if not (0 <= x <= width - 1 and 0 <= x - disparity <= width - 1 and y <= height - 1):
+            if not (0 <= x <= last_column and 0 <= x - disparity <= last_column and y <= last_row):
                 seen[row, column] = 0
 
 
@@ -112,7 +134,7 @@ def _visible(
         for box in (left[index], right[index]):
             outside |= box[0] < 0 or box[1] < 0 or box[2] > last_column or box[3] > last_row
         if outside:
-            _cut(seen[index], left[index], disparity[index], np.float32(width), np.float32(height), patch_width)
+            _cut(seen[index], left[index], disparity[index], last_column, last_row, patch_width)
         for other in range(len(left)):
             if _nearer(left[index], left[other]) or _nearer(right[index], right[other]):
                 _cover(seen[index], left[index], left[other], np.float32(0), patch_width)

@@ -77,15 +77,15 @@ class DisparityRefiner:
     ) -> Disparities:
         """left, right: (N, 4) matched boxes in rectified pixels, N > 0. rectifiers: given for raw frames."""
         x, y, pitch, height, disparity = _placed(left, right)
-        weight = visible(self._weight, left, right, disparity, self._size, _PATCH_WIDTH)
+        share, samples = _shares(visible(self._weight, left, right, disparity, self._size, _PATCH_WIDTH))
         template = self._template.sample(left_frame, rectifiers[0], x, y, pitch, height)
         strip = self._strip.sample(right_frame, rectifiers[1], x - disparity, y, pitch, height)
-        disparity = _searched(template, weight, strip, disparity, pitch)
-        slopes = _prepared(template, weight)
+        disparity = _searched(template, share, strip, disparity, pitch)
+        slopes = _prepared(template, share)
         for _ in range(_STEPS):
             patch = self._patch.sample(right_frame, rectifiers[1], x - disparity, y, pitch, height)
-            disparity, correlation = _climbed(patch, weight, *slopes, disparity, pitch)
-        return Disparities(disparity, _sigma(correlation, slopes[-1], weight, pitch, height), correlation)
+            disparity, correlation = _climbed(patch, share, *slopes, disparity, pitch)
+        return Disparities(disparity, _sigma(correlation, slopes[-1], samples, pitch, height), correlation)
 
 
 def _spans(weight: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -108,37 +108,55 @@ def _placed(left: NDArray[np.float32], right: NDArray[np.float32]) -> tuple[NDAr
     return x, y, pitch, height, disparity
 
 
+@compiled(packed(FLOAT, 3))
+def _shares(weight: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(N, rows, columns) weights of which each patch's sum is 1; (N,) how many samples of equal weight tell as much."""
+    share, samples = np.empty_like(weight), np.empty(len(weight), np.float32)
+    for index in range(len(weight)):
+        whole = squares = np.float32(0)
+        for row in range(weight.shape[1]):
+            for column in range(weight.shape[2]):
+                whole += weight[index, row, column]
+                squares += weight[index, row, column] ** 2
+        whole = max(whole, _TINY)
+        for row in range(weight.shape[1]):
+            for column in range(weight.shape[2]):
+                share[index, row, column] = weight[index, row, column] / whole
+        samples[index] = whole**2 / max(squares, _TINY)
+    return share, samples
+
+
 @compiled(packed(FLOAT, 3), packed(FLOAT, 3), packed(FLOAT, 3), packed(FLOAT, 1), packed(FLOAT, 1))
 def _searched(
     template: NDArray[np.float32],
-    weight: NDArray[np.float32],
+    share: NDArray[np.float32],
     strip: NDArray[np.float32],
     disparity: NDArray[np.float32],
     pitch: NDArray[np.float32],
 ) -> NDArray[np.float32]:
     """The disparities at which the right patches correlate best, to a fraction of a column.
 
-    template, weight: (N, rows, columns) of the left image. strip: (N, rows of the search, columns and twice the reach)
+    template, share: (N, rows, columns) of the left image. strip: (N, rows of the search, columns and twice the reach)
     of the right one, around `disparity`. pitch: (N,) pixels a column.
     """
     rows, columns = strip.shape[1], template.shape[2]
     found = np.empty_like(disparity)
-    share, product_share = np.empty((rows, columns), np.float32), np.empty((rows, columns), np.float32)
+    weight, product_weight = np.empty((rows, columns), np.float32), np.empty((rows, columns), np.float32)
     score = np.empty(2 * _REACH + 1, np.float32)
     for index in range(len(template)):
         whole = level = np.float32(0)
         for row in range(rows):
             line = _SEARCH_ROWS.start + row * _SEARCH_ROWS.step
             for column in range(columns):
-                share[row, column] = weight[index, line, column]
-                product_share[row, column] = share[row, column] * template[index, line, column]
-                whole += share[row, column]
-                level += product_share[row, column]
+                weight[row, column] = share[index, line, column]
+                product_weight[row, column] = weight[row, column] * template[index, line, column]
+                whole += weight[row, column]
+                level += product_weight[row, column]
         whole = max(whole, _TINY)
         level /= whole
         for row in range(rows):
             for column in range(columns):
-                product_share[row, column] -= share[row, column] * level
+                product_weight[row, column] -= weight[row, column] * level
         best = 0
         for shift in range(len(score)):
             mean = power = product = np.float32(0)
@@ -146,10 +164,10 @@ def _searched(
                 for column in range(columns):
                     # Both cameras see about the same grey: counted from it, squares stay small and float32 exact.
                     value = strip[index, row, column + shift] - level
-                    part = share[row, column] * value
+                    part = weight[row, column] * value
                     mean += part
                     power += part * value
-                    product += product_share[row, column] * value
+                    product += product_weight[row, column] * value
             variance = power / whole - (mean / whole) ** 2
             score[shift] = product / np.sqrt(max(variance, _SMALLEST_DEVIATION**2))
             if score[shift] > score[best]:
@@ -163,7 +181,7 @@ def _searched(
 
 @compiled(packed(FLOAT, 3), packed(FLOAT, 3))
 def _prepared(
-    template: NDArray[np.float32], weight: NDArray[np.float32]
+    template: NDArray[np.float32], share: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """What a step multiplies the right patches with, (N, rows, columns) twice; the templates' means and curvatures.
 
@@ -175,41 +193,38 @@ def _prepared(
     likeness, rise = np.empty_like(template), np.empty_like(template)
     level, curvature = np.empty(len(template), np.float32), np.empty(len(template), np.float32)
     for index in range(len(template)):
-        grey, share, alike, slope = template[index], weight[index], likeness[index], rise[index]
-        whole = mean = offset = np.float32(0)
+        grey, part, alike, slope = template[index], share[index], likeness[index], rise[index]
+        mean = offset = np.float32(0)
         for row in range(rows):
             slope[row, 0] = slope[row, columns - 1] = 0
             for column in range(1, columns - 1):
                 slope[row, column] = (grey[row, column + 1] - grey[row, column - 1]) / 2
             for column in range(columns):
-                whole += share[row, column]
-                mean += share[row, column] * grey[row, column]
-                offset += share[row, column] * slope[row, column]
-        whole = max(whole, _TINY)
-        mean, offset = mean / whole, offset / whole
+                mean += part[row, column] * grey[row, column]
+                offset += part[row, column] * slope[row, column]
         power = product = np.float32(0)
         for row in range(rows):
             for column in range(columns):
                 alike[row, column] = grey[row, column] - mean
                 slope[row, column] -= offset
-                power += share[row, column] * alike[row, column] * alike[row, column]
-                product += share[row, column] * alike[row, column] * slope[row, column]
-        scale = np.float32(1) / np.sqrt(max(power / whole, _SMALLEST_DEVIATION**2))
-        gain = product / whole * scale * scale
+                power += part[row, column] * alike[row, column] * alike[row, column]
+                product += part[row, column] * alike[row, column] * slope[row, column]
+        scale = np.float32(1) / np.sqrt(max(power, _SMALLEST_DEVIATION**2))
+        gain = product * scale * scale
         square = np.float32(0)
         for row in range(rows):
             for column in range(columns):
                 slope[row, column] = (slope[row, column] - gain * alike[row, column]) * scale
-                square += share[row, column] * slope[row, column] * slope[row, column]
+                square += part[row, column] * slope[row, column] * slope[row, column]
                 alike[row, column] *= scale
-        level[index], curvature[index] = mean, max(square / whole, _TINY)
+        level[index], curvature[index] = mean, max(square, _TINY)
     return likeness, rise, level, curvature
 
 
 @compiled(*[packed(FLOAT, 3)] * 4, *[packed(FLOAT, 1)] * 4)
 def _climbed(
     patch: NDArray[np.float32],
-    weight: NDArray[np.float32],
+    share: NDArray[np.float32],
     likeness: NDArray[np.float32],
     rise: NDArray[np.float32],
     level: NDArray[np.float32],
@@ -219,49 +234,41 @@ def _climbed(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Disparities a Gauss-Newton step further, and how well the patches correlate before it.
 
-    patch: (N, rows, columns) of the right image at `disparity`; the others as they come from `_prepared`.
+    patch: (N, rows, columns) of the right image at `disparity`; the others as they come from `_shares` and `_prepared`.
     """
     _, rows, columns = patch.shape
     found, correlation = np.empty_like(disparity), np.empty_like(disparity)
     for index in range(len(patch)):
-        whole = mean = power = product = slope = np.float32(0)
+        mean = power = product = slope = np.float32(0)
         for row in range(rows):
             for column in range(columns):
                 value = patch[index, row, column] - level[index]
-                part = weight[index, row, column] * value
-                whole += weight[index, row, column]
+                part = share[index, row, column] * value
                 mean += part
                 power += part * value
                 product += part * likeness[index, row, column]
                 slope += part * rise[index, row, column]
-        whole = max(whole, _TINY)
-        deviation = np.sqrt(max(power / whole - (mean / whole) ** 2, _SMALLEST_DEVIATION**2))
-        correlation[index] = product / whole / deviation
+        deviation = np.sqrt(max(power - mean**2, _SMALLEST_DEVIATION**2))
+        correlation[index] = product / deviation
         steepness = deviation * curvature[index] * max(correlation[index], _LEAST_CORRELATION)
-        step = min(max(slope / whole / steepness, -_LARGEST_STEP), _LARGEST_STEP)
+        step = min(max(slope / steepness, -_LARGEST_STEP), _LARGEST_STEP)
         found[index] = disparity[index] + step * pitch[index]
     return found, correlation
 
 
-@compiled(packed(FLOAT, 1), packed(FLOAT, 1), packed(FLOAT, 3), packed(FLOAT, 1), packed(FLOAT, 1))
+@compiled(*[packed(FLOAT, 1)] * 5)
 def _sigma(
     correlation: NDArray[np.float32],
     curvature: NDArray[np.float32],
-    weight: NDArray[np.float32],
+    samples: NDArray[np.float32],
     pitch: NDArray[np.float32],
     height: NDArray[np.float32],
 ) -> NDArray[np.float32]:
     """Standard deviations in pixels of disparities at which patches correlate so well."""
     sigma = np.empty_like(correlation)
     for index in range(len(sigma)):
-        whole = squares = np.float32(0)
-        for row in range(weight.shape[1]):
-            for column in range(weight.shape[2]):
-                whole += weight[index, row, column]
-                squares += weight[index, row, column] ** 2
-        # As many samples as would weigh the same, and fewer where they lie closer than pixels.
-        samples = max(whole, _TINY) ** 2 / max(squares, _TINY)
-        independent = samples * min(pitch[index], np.float32(1)) * min(height[index] / _ROWS, np.float32(1))
+        # Samples that lie closer than pixels tell less.
+        independent = samples[index] * min(pitch[index], np.float32(1)) * min(height[index] / _ROWS, np.float32(1))
         residual = max(2 * (1 - correlation[index]), _TINY)
         sigma[index] = _SIGMA_GAIN * np.sqrt(residual / (curvature[index] * independent)) * pitch[index]
     return sigma

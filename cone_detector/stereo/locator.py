@@ -95,7 +95,7 @@ class StereoLocator:
             pairs.edge_sigma,
             *refined,
             calibration.principal_offset,
-            calibration.fx * calibration.baseline,
+            calibration.focal_baseline,
             *gates.disparity,
         )
 
@@ -134,9 +134,9 @@ def _surer(
 
 
 def _gates(settings: Settings, calibration: StereoCalibration) -> Gates:
-    focal_baseline = calibration.fx * calibration.baseline
+    nearest, farthest = settings["stereo.min_range_m"], settings["stereo.max_range_m"]
     return Gates(
         settings["stereo.max_row_difference_px"],
-        (focal_baseline / settings["stereo.max_range_m"], focal_baseline / settings["stereo.min_range_m"]),
+        (calibration.focal_baseline / farthest, calibration.focal_baseline / nearest),
         settings["stereo.box_sigma_px"],
     )

@@ -92,7 +92,7 @@ def pair_costs(
         right.xyxy,
         left.label,
         right.label,
-        _HEIGHTS * (calibration.fy / (calibration.fx * calibration.baseline)),
+        _HEIGHTS * (calibration.fy / calibration.focal_baseline),
         _COST_OF_CLASSES,
         calibration.principal_offset,
         gates.row,
@@ -114,9 +114,7 @@ def join(
     deviation of an edge, pixels, of a small box.
     """
     return Pairs(
-        *_join(
-            left.xyxy, right.xyxy, left.label, right.label, left.score, right.score, *cut, *matched, float(box_sigma)
-        )
+        *_join(left.xyxy, right.xyxy, left.label, right.label, left.score, right.score, *cut, *matched, box_sigma)
     )
 
 
@@ -174,13 +172,10 @@ def _worth_it(
     cost: NDArray[np.float64], rows: NDArray[np.int64], columns: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The assigned boxes, without those that were assigned for want of a partner."""
-    left, right = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)
-    count = 0
+    worth = np.empty(len(rows), np.bool_)
     for index in range(len(rows)):
-        if cost[rows[index], columns[index]] < _COST_OF_NO_PAIR:
-            left[count], right[count] = rows[index], columns[index]
-            count += 1
-    return left[:count], right[:count]
+        worth[index] = cost[rows[index], columns[index]] < _COST_OF_NO_PAIR
+    return rows[worth], columns[worth]
 
 
 @inlined
@@ -220,29 +215,17 @@ def _join(
     columns: NDArray[np.int64],
     box_sigma: float,
 ) -> tuple[Any, ...]:
-    kept = np.empty(len(rows), np.int64)
-    count = 0
+    left, right, score = left[rows], right[columns], np.minimum(left_score[rows], right_score[columns])
+    stays = np.ones(len(rows), np.bool_)
+    for index in range(len(rows)):
+        for other in range(len(rows)):
+            surer = score[other] > score[index] or (score[other] == score[index] and other < index)
+            if surer and _same_cone(left[index], right[index], left[other], right[other]):
+                stays[index] = False
+    label, sigma = np.empty(len(rows), np.int64), np.empty(len(rows), np.float64)
     for index in range(len(rows)):
         a, b = rows[index], columns[index]
-        score, stays = min(left_score[a], right_score[b]), True
-        for other in range(len(rows)):
-            c, d = rows[other], columns[other]
-            rival = min(left_score[c], right_score[d])
-            surer = rival > score or (rival == score and other < index)
-            if surer and _same_cone(left[a], right[b], left[c], right[d]):
-                stays = False
-        if stays:
-            kept[count] = index
-            count += 1
-    left_index, right_index, label = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.int64)
-    left_box, right_box = np.empty((count, 4), np.float32), np.empty((count, 4), np.float32)
-    score_, sigma = np.empty(count, np.float32), np.empty(count, np.float64)
-    for index in range(count):
-        a, b = rows[kept[index]], columns[kept[index]]
-        left_index[index], right_index[index] = a, b
-        left_box[index], right_box[index] = left[a], right[b]
         label[index] = left_label[a] if left_score[a] >= right_score[b] else right_label[b]
-        score_[index] = min(left_score[a], right_score[b])
         factor = _CUT_BOX_FACTOR if left_cut[a] or right_cut[b] else 1.0
-        sigma[index] = factor * _edge_sigma(np.float64(left[a, 3]) - left[a, 1], box_sigma)
-    return left_index, right_index, left_box, right_box, label, score_, sigma
+        sigma[index] = factor * _edge_sigma(np.float64(left[index, 3]) - left[index, 1], box_sigma)
+    return rows[stays], columns[stays], left[stays], right[stays], label[stays], score[stays], sigma[stays]

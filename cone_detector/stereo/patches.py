@@ -64,17 +64,22 @@ def _within(value: np.float32, last: int) -> np.float32:
 
 
 @inlined
+def _between(place: np.float32, last: int) -> tuple[np.uintp, np.uintp, np.float32]:
+    """The points of an axis 0..last on both sides of a place, and how far it is from the first to the second."""
+    place = _within(place, last)
+    # Unsigned, since Numba asks a signed index whether it counts from the end.
+    first, second = np.uintp(place), np.uintp(min(int(place) + 1, last))
+    return first, second, place - np.float32(first)
+
+
+@inlined
 def _mapped(table: NDArray[np.float32], row: np.float32, column: np.float32) -> np.float32:
     """What a table holds at a place between its points."""
-    height, width = table.shape
-    row, column = _within(row, height - 1), _within(column, width - 1)
-    # Unsigned, since Numba asks a signed index whether it counts from the end.
-    upper, first = np.uintp(row), np.uintp(column)
-    lower, second = np.uintp(min(int(row) + 1, height - 1)), np.uintp(min(int(column) + 1, width - 1))
-    row, column = row - np.float32(upper), column - np.float32(first)
-    above = table[upper, first] + (table[upper, second] - table[upper, first]) * column
-    below = table[lower, first] + (table[lower, second] - table[lower, first]) * column
-    return above + (below - above) * row
+    upper, lower, down = _between(row, table.shape[0] - 1)
+    first, second, across = _between(column, table.shape[1] - 1)
+    above = table[upper, first] + (table[upper, second] - table[upper, first]) * across
+    below = table[lower, first] + (table[lower, second] - table[lower, first]) * across
+    return above + (below - above) * down
 
 
 @inlined
@@ -88,15 +93,12 @@ def _sum(pixels: NDArray[np.uint8], row: np.uintp, column: np.uintp) -> np.int64
 @inlined
 def _grey(pixels: NDArray[np.uint8], row: np.float32, column: np.float32) -> np.float32:
     """The grey at a place between pixels."""
-    height, width, _ = pixels.shape
-    row, column = _within(row, height - 1), _within(column, width - 1)
-    upper, first = np.uintp(row), np.uintp(column)
-    lower, second = np.uintp(min(int(row) + 1, height - 1)), np.uintp(min(int(column) + 1, width - 1))
-    row, column = row - np.float32(upper), column - np.float32(first)
+    upper, lower, down = _between(row, pixels.shape[0] - 1)
+    first, second, across = _between(column, pixels.shape[1] - 1)
     upper_first, lower_first = _sum(pixels, upper, first), _sum(pixels, lower, first)
-    above = np.float32(upper_first) + np.float32(_sum(pixels, upper, second) - upper_first) * column
-    below = np.float32(lower_first) + np.float32(_sum(pixels, lower, second) - lower_first) * column
-    return (above + (below - above) * row) * np.float32(0.25)
+    above = np.float32(upper_first) + np.float32(_sum(pixels, upper, second) - upper_first) * across
+    below = np.float32(lower_first) + np.float32(_sum(pixels, lower, second) - lower_first) * across
+    return (above + (below - above) * down) * np.float32(0.25)
 
 
 @part_of_compiled

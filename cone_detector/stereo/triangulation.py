@@ -37,7 +37,7 @@ def triangulate(
     Z = fx B / d, sigma_Z = Z^2 sigma_d / (fx B) (the error model of stereo; Gallup et al., CVPR 2008); column and row
     are means of both images, the right one's moved by the disparity.
     """
-    focal = np.array((calibration.fx, calibration.fy, calibration.fx * calibration.baseline))
+    focal = np.array((calibration.fx, calibration.fy, calibration.focal_baseline))
     principal = np.array((calibration.cx[0], calibration.cy, calibration.principal_offset))
     return _triangulate(
         left, right, label, disparity, disparity_sigma, edge_sigma, focal, principal, _NEAR_EDGE_M, _SHAPE_SIGMA_M
