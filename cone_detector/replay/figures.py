@@ -40,6 +40,10 @@ _KNOWN = {
         "offline_tools.policies.costs.measure",
     ),
     "node_60hz": ("the node at 60 Hz: lost pairs, age, memory, CPU time", "cone-replay bench-node"),
+    "policy_test": (
+        "the node as it ships, all passes of the default policy together, on the test split",
+        "cone-tools policies --final",
+    ),
     "rtx4060": ("latency expected of the car's GPU, from that of another", "cone-tools projection"),
     "sensitivity": ("which parts of the network suffer from INT8", "cone-tools sensitivity"),
     "stereo": ("depth against exact truth: errors, covariance, time", "cone-tools stereo"),

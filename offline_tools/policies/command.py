@@ -16,11 +16,14 @@ from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import ManifestError, read_manifest
 from cone_detector.engine.select import Choice, choose, load
 from cone_detector.pairing import slots_needed
+from offline_tools.commands.options import aspect
 from offline_tools.datasets.guard import SplitGuard
 from offline_tools.datasets.prepare import Source
 from offline_tools.datasets.sample import DatasetError
+from offline_tools.ledger import DEFAULT_LEDGER, LedgerError
 from offline_tools.policies import costs as pricing
 from offline_tools.policies.candidates import candidates
+from offline_tools.policies.final import look
 from offline_tools.policies.judge import Judge
 from offline_tools.policies.paced import PacedRun, run_paced
 from offline_tools.policies.plot import plot
@@ -38,7 +41,7 @@ _CAMERA_RATES_HZ = (15.0, 30.0, 60.0)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options to `parser`."""
     parser.add_argument("--data", type=Path, action="append", default=[], help="dataset whose val split is replayed")
-    parser.add_argument("--aspect", type=_aspect, help="true width:height of its camera, where frames were stretched")
+    parser.add_argument("--aspect", type=aspect, help="true width:height of its camera, where frames were stretched")
     parser.add_argument("--stereo", type=Path, action="append", default=[],
                         help="folder of `cone-tools scenes drive`")  # fmt: skip
     parser.add_argument("--engines", type=Path, default=Path("engines"), help="folder of engine files (%(default)s)")
@@ -62,6 +65,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="that it should cost at most, over fixed 640 (%(default)s)")  # fmt: skip
     parser.add_argument("--max-p99", type=float, default=Limits.p99_ratio, metavar="RATIO",
                         help="the same of the slowest frame in a hundred (%(default)s)")  # fmt: skip
+    parser.add_argument("--final", action="store_true",
+                        help="tune nothing: the default settings on the test split, once, into the ledger")  # fmt: skip
+    parser.add_argument("--force", action="store_true", help="look at test a second time, marked for good")
+    parser.add_argument("--ledger", type=Path, default=DEFAULT_LEDGER, help="(%(default)s)")
     parser.add_argument("--docs", type=Path, default=Path("docs"), help="for JSON, tables and plots (%(default)s)")
     parser.add_argument("--parameters", type=Path, default=Path("config/policies"),
                         help="for a parameter file a machine (%(default)s)")  # fmt: skip
@@ -73,19 +80,24 @@ def run(args: argparse.Namespace) -> int:
     if args.only_costs and (args.paced or not args.costs):
         console.print("[red]--only-costs needs --costs, and no --paced: that runs on this machine")
         return 1
+    if args.final and (args.stereo or args.costs or args.paced):
+        console.print("[red]--final looks at the test split of --data, without --stereo, --costs and --paced")
+        return 1
     try:
         guard = SplitGuard.load()
-        labelled = read_sequences([Source(path, aspect=args.aspect) for path in args.data], args.stereo, guard)
+        sources = [Source(path, aspect=args.aspect) for path in args.data]
+        labelled = read_sequences(sources, args.stereo, guard, args.final)
         choice = _choose(args)
         console.print(f"{labelled.frames} frames; engine: {choice.reason}")
+        if args.final:
+            _look(args, choice, labelled, console)
+            return 0
         sweeps = _sweep(args, choice, labelled, console)
         paced = _paced(args, choice, labelled, sweeps[0], console) if args.paced else None
-    except (DatasetError, EngineError, ManifestError, SweepError, pricing.CostError) as error:
+    except (DatasetError, EngineError, LedgerError, ManifestError, SweepError, pricing.CostError) as error:
         console.print(f"[red]{error}")
         return 1
-    candidate = choice.candidate
-    model = {"name": candidate.model, "precision": candidate.precision, "runtime": candidate.runtime}
-    model["sha256"] = _name(choice)
+    model = _model(choice)
     for number, one in enumerate(sweeps):
         here = number == 0 and not args.only_costs
         machine = slug(one.costs.machine)
@@ -99,17 +111,32 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _aspect(text: str) -> tuple[int, int]:
-    try:
-        width, height = (int(part) for part in text.split(":"))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"'{text}' is no aspect: write it as 16:9") from error
-    return width, height
-
-
 def _choose(args: argparse.Namespace) -> Choice:
     passes = (LOW, HIGH)
     return choose(args.engines, passes, "auto", args.model, args.precision)
+
+
+def _model(choice: Choice) -> dict[str, str]:
+    candidate = choice.candidate
+    return {
+        "name": candidate.model,
+        "precision": candidate.precision,
+        "runtime": candidate.runtime,
+        "sha256": _name(choice),
+    }
+
+
+def _look(args: argparse.Namespace, choice: Choice, labelled: Labelled, console: Console) -> None:
+    store = RowStore(load(choice, 1))
+    try:
+        found = look(Judge(store, labelled), labelled, _model(choice), args.force, args.ledger)
+    finally:
+        store.close()
+    write_json(args.docs / "benchmarks" / "policy_test.json", found)
+    console.print(
+        f"test, {found['frames']} frames, {', '.join(found['passes'])}: mAP50 {found['map50']:.3f}, far recall "
+        f"{found['recall_far']:.3f}, near recall {found['recall_near']:.3f}, precision {found['precision']:.3f}"
+    )
 
 
 def _name(choice: Choice) -> str:

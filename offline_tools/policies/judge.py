@@ -32,13 +32,14 @@ Steps = tuple[Step, ...]
 class Outcome:
     """One policy on all sequences.
 
-    passes: by frame, the names of the passes that ran. map50: over all scores. recall_near, recall_far: share of the
-    labelled cones that are published with the right class at IoU 0.5; precision: share of what is published that is
-    right. reasons: how often each reason for a second pass was given.
+    passes: by frame, the names of the passes that ran. map50, map50_95: over all scores. recall_near, recall_far: share
+    of the labelled cones that are published with the right class at IoU 0.5; precision: share of what is published that
+    is right. reasons: how often each reason for a second pass was given.
     """
 
     passes: Sequence[tuple[str, ...]]
     map50: float
+    map50_95: float
     recall_near: float
     recall_far: float
     precision: float
@@ -81,9 +82,11 @@ class Judge:
         far = published.truth_height < FAR_PX
         found = np.zeros(len(far), bool)
         found[published.claims[published.claims >= 0]] = True
+        found_at_all = figures(everything)
         return Outcome(
             passes,
-            figures(everything).map50,
+            found_at_all.map50,
+            found_at_all.map50_95,
             _share(found[~far]),
             _share(found[far]),
             _share(published.correct[:, 0]),

@@ -65,23 +65,27 @@ class Labelled:
         return sum(len(sequence.pairs) for sequence in self.sequences)
 
 
-def read_sequences(sources: Sequence[Source], stereo: Sequence[Path], guard: SplitGuard) -> Labelled:
+def read_sequences(
+    sources: Sequence[Source], stereo: Sequence[Path], guard: SplitGuard, final: bool = False
+) -> Labelled:
     """The val split of each of `sources`, clip by clip, and the stereo sequences in the folders `stereo`.
 
-    A frame of a single camera is given to both eyes. Raises DatasetError, also where an image is one of the test split.
+    A frame of a single camera is given to both eyes. final: the test split instead, for the final evaluation.
+    Raises DatasetError, also where an image is one of the test split and this is not the final evaluation.
     """
+    split, purpose = ("test", Purpose.FINAL_TEST) if final else ("val", Purpose.TUNE)
     sequences: list[LabelledSequence] = []
     images: list[Path] = []
     for source in sources:
-        samples = guard.open(read_dataset(source.path), "val", Purpose.TUNE)
+        samples = guard.open(read_dataset(source.path), split, purpose)
         images += [sample.image for sample in samples]
         sequences += _clips(samples, source)
     for folder in stereo:
         sequences.append(_stereo(folder))
         images += sorted(path for eye in ("left", "right") for path in (folder / eye).iterdir())
     if not images:
-        raise DatasetError("no sequence was given: name a dataset with a val split, or a stereo folder")
-    prints = guard.check(images, Purpose.TUNE)
+        raise DatasetError(f"no sequence was given: name a dataset with a {split} split, or a stereo folder")
+    prints = guard.check(images, purpose)
     return Labelled(sequences, data_sha256(item.content for item in prints))
 
 

@@ -16,10 +16,12 @@ from cone_detector.settings import Settings
 from offline_tools.datasets import DatasetError, read_dataset
 from offline_tools.datasets.guard import SplitGuard, TestLeakError, register
 from offline_tools.datasets.prepare import Source
+from offline_tools.ledger import LedgerError, read_ledger
 from offline_tools.policies import command
 from offline_tools.policies.candidates import candidates
 from offline_tools.policies.command import camera_rate
 from offline_tools.policies.costs import CostError, Costs, measure, read
+from offline_tools.policies.final import look
 from offline_tools.policies.judge import Judge
 from offline_tools.policies.paced import run_paced
 from offline_tools.policies.plot import plot
@@ -271,6 +273,30 @@ def test_sequences_are_val_clips_in_order_and_never_test(tmp_path):
     (root / "images" / "val" / "clip_0006.png").write_bytes((root / "images" / "test" / "clip_0009.png").read_bytes())
     with pytest.raises(TestLeakError):
         read_sequences([Source(root)], [], guard)
+    (sequence,) = read_sequences([Source(root)], [], guard, final=True).sequences
+    assert len(sequence.pairs) == 1
+
+
+def test_the_default_policy_sees_the_test_split_once(tmp_path):
+    ledger, model = tmp_path / "ledger.json", {"name": "m", "precision": "int8", "runtime": "r", "sha256": "1"}
+    judge = Judge(RowStore(ResolutionEngine()), labelled := approach(32))
+    found = look(judge, labelled, model, False, ledger)
+    assert found["passes"] == ["320", "band"]  # at the latest when policy.refresh_frames have gone by
+    assert found["map50"] == round(judge.judge({"policy.name": "band"}).map50, 4)
+    (entry,) = read_ledger(ledger)
+    assert (entry.map50, entry.data_sha256, entry.forced) == (found["map50"], labelled.sha256, False)
+    with pytest.raises(LedgerError, match="was evaluated on this test split"):
+        look(judge, labelled, model, False, ledger)
+    assert look(judge, labelled, model, True, ledger)["forced"]
+    assert not look(judge, labelled, {**model, "sha256": "2"}, False, ledger)["forced"]
+
+
+@pytest.mark.parametrize("extra", [["--paced", "1"], ["--stereo", "x"], ["--costs", "x"]])
+def test_a_final_look_goes_with_nothing_that_tunes(extra, capsys):
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    assert command.run(parser.parse_args(["--final", *extra])) == 1
+    assert "--final looks at the test split" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("content", [None, "{}"])
