@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cone_detector.settings import Settings
+
 LOW, HIGH, BAND, ZOOM = "320", "640", "band", "zoom"
 SIDES = ("left", "right")
 
 # The passes that each policy must have; "auto" takes a band where there is one. Both strips are cut from the camera
-# image, finer than the canvas, a zoom more so.
-PASSES_OF: Mapping[str, tuple[str, ...]] = {
+# image, finer than the canvas, a zoom more so. Before them 640 may run instead of 320.
+_PASSES_OF: Mapping[str, tuple[str, ...]] = {
     "auto": (HIGH,),
     "fixed_320": (LOW,),
     "fixed_640": (HIGH,),
@@ -24,10 +26,19 @@ PASSES_OF: Mapping[str, tuple[str, ...]] = {
     "predictive": (LOW, HIGH, BAND),
 }
 
+_STRIPS = ("band", "zoom")
+
 # Rows of both images, each (N, 6) float32 of x1, y1, x2, y2 in canvas pixels, score, class, sorted by score.
 Rows = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 NO_ROWS: NDArray[np.float32] = np.empty((0, 6), np.float32)
+
+
+def passes_of(settings: Settings) -> tuple[str, ...]:
+    """The passes that the settings' policy must have, in the order in which they run."""
+    name = settings["policy.name"]
+    first, *others = _PASSES_OF[name]
+    return settings["policy.first_pass"] if name in _STRIPS else first, *others
 
 
 @dataclass(frozen=True)

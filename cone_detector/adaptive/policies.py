@@ -14,9 +14,9 @@ from cone_detector.adaptive.band import BandPlacer
 from cone_detector.adaptive.evidence import Evidence, EvidenceReader
 from cone_detector.adaptive.merge import cut_by_strip
 from cone_detector.adaptive.motion import Motion
-from cone_detector.adaptive.passes import BAND, HIGH, LOW, NO_ROWS, PASSES_OF, Conditions, Rows, Sight, Step
+from cone_detector.adaptive.passes import BAND, HIGH, LOW, NO_ROWS, Conditions, Rows, Sight, Step, passes_of
 from cone_detector.engine.manifest import REBUILD_COMMAND, Manifest
-from cone_detector.settings import SettingError, Settings
+from cone_detector.settings import POLICIES, SettingError, Settings
 
 
 @dataclass(frozen=True)
@@ -87,14 +87,19 @@ class Gate:
 
 
 class TwoPasses:
-    """320 first, then another pass on evidence: the cascade to 640, or a band; or always."""
+    """One pass first, then another on evidence: the cascade to 640, or a band; or always."""
 
     def __init__(
-        self, second: str, settings: Settings, canvas: tuple[int, int], band: BandPlacer | None = None, always: str = ""
+        self,
+        passes: tuple[str, str],
+        settings: Settings,
+        canvas: tuple[int, int],
+        band: BandPlacer | None = None,
+        always: str = "",
     ) -> None:
         """band: places the strip where the second pass sees one. always: the reason where none is needed."""
-        self._first = Step(LOW, "first look")
-        self._second = second
+        self._first = Step(passes[0], "first look")
+        self._second = passes[1]
         self._always = always
         self._band = band
         self._reader = EvidenceReader(settings, canvas)
@@ -184,29 +189,32 @@ def make_policy(settings: Settings, manifests: Mapping[str, Manifest]) -> Policy
 
     Raises SettingError where a pass is missing that the policy needs.
     """
-    name = settings["policy.name"]
-    if name == "auto":
+    if settings["policy.name"] == "auto":
         # Measured (docs/adaptive.md): a band finds more than 640 does and costs less; the cascade costs more.
-        name = "band" if LOW in manifests and BAND in manifests else "fixed_640"
-    needed = PASSES_OF[name]
+        band = settings.changed({"policy.name": "band"})
+        settings = band if _runs(band, manifests) else settings.changed({"policy.name": "fixed_640"})
+    name, needed = settings["policy.name"], passes_of(settings)
     if missing := [each for each in needed if each not in manifests]:
         raise SettingError(
             f"policy.name is '{name}', which needs the engines {', '.join(needed)}, but {', '.join(missing)} is not "
-            f"there: run `{REBUILD_COMMAND}`, or choose {', '.join(_possible(manifests))}"
+            f"there: run `{REBUILD_COMMAND}`, or choose {', '.join(_possible(settings, manifests))}"
         )
     if name.startswith("fixed"):
         return Fixed(needed[0])
-    canvas = manifests[LOW].canvas
+    canvas = manifests[needed[0]].canvas
     if name == "cascade":
-        return TwoPasses(HIGH, settings, canvas)
-    second = needed[-1]
-    strip = manifests[second].strip
-    band = BandPlacer(strip, canvas[1], settings["policy.camera_height_m"])
+        return TwoPasses((LOW, HIGH), settings, canvas)
+    strip = manifests[needed[-1]].strip
+    placer = BandPlacer(strip, canvas[1], settings["policy.camera_height_m"])
     if name == "predictive":
-        return Predictive(settings, canvas, band, strip)
+        return Predictive(settings, canvas, placer, strip)
     always = "" if settings["policy.band_on_evidence"] else "far cones"
-    return TwoPasses(second, settings, canvas, band, always)
+    return TwoPasses((needed[0], needed[1]), settings, canvas, placer, always)
 
 
-def _possible(manifests: Mapping[str, Manifest]) -> list[str]:
-    return [name for name, needed in PASSES_OF.items() if all(each in manifests for each in needed)]
+def _runs(settings: Settings, manifests: Mapping[str, Manifest]) -> bool:
+    return all(each in manifests for each in passes_of(settings))
+
+
+def _possible(settings: Settings, manifests: Mapping[str, Manifest]) -> list[str]:
+    return [name for name in POLICIES if _runs(settings.changed({"policy.name": name}), manifests)]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cone_detector.adaptive.passes import PASSES_OF
+from cone_detector.adaptive.passes import passes_of
 from cone_detector.engine.contract import Engine, EngineError
 from cone_detector.engine.manifest import REBUILD_COMMAND, Manifest, ManifestError, read_manifest
 from cone_detector.settings import Settings
@@ -68,14 +68,15 @@ def choose_for(settings: Settings, installed: Path, passes: Iterable[str]) -> Ch
     Raises EngineError or ManifestError with what to do.
     """
     passes = tuple(passes)
-    policy = settings["policy.name"]
-    wanted = (*passes, *(name for name in PASSES_OF[policy] if name not in passes))
+    wanted = (*passes, *(name for name in passes_of(settings) if name not in passes))
     named = {name: path for name in (*passes, *OPTIONAL_PASSES) if (path := settings[f"engine.manifest_{name}"])}
     if named:
         if not all(name in named for name in passes):
             raise EngineError("engine.manifest_320 and engine.manifest_640 go together: set both or neither")
         if missing := [name for name in wanted if name not in named]:
-            raise EngineError(f"policy.name is '{policy}': set engine.manifest_{missing[0]} too, or another policy")
+            raise EngineError(
+                f"policy.name is '{settings['policy.name']}': set engine.manifest_{missing[0]} too, or another policy"
+            )
         return _choose_named([Path(path).expanduser() for path in named.values()])
     directory = Path(settings["engine.directory"]).expanduser() if settings["engine.directory"] else installed
     return choose(directory, wanted, settings["engine.runtime"], settings["engine.model"], settings["engine.precision"])

@@ -32,12 +32,14 @@ def candidates(passes: Mapping[str, object]) -> list[Candidate]:
         found.append(Candidate(SHIPPED, {"policy.name": "band"}))
     found += [_candidate(f"cascade, {name}", "cascade", on, limits) for name, on, limits in _evidence()]
     for strip in (BAND, ZOOM):
-        if strip in passes:
-            found.append(_candidate(f"{strip}, always", strip, band_on_evidence=False))
-            found += [
-                _candidate(f"{strip}, {name}", strip, on, limits, band_on_evidence=True)
-                for name, on, limits in _evidence()
-            ]
+        for first in (LOW, HIGH):
+            if strip in passes:
+                title = strip if first == LOW else f"{first} and {strip}"
+                found.append(_candidate(f"{title}, always", strip, first_pass=first, band_on_evidence=False))
+                found += [
+                    _candidate(f"{title}, {name}", strip, on, limits, first_pass=first, band_on_evidence=True)
+                    for name, on, limits in _evidence()
+                ]
     if BAND in passes:
         found += [
             _candidate(

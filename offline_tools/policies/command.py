@@ -65,6 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="that it should cost at most, over fixed 640 (%(default)s)")  # fmt: skip
     parser.add_argument("--max-p99", type=float, default=Limits.p99_ratio, metavar="RATIO",
                         help="the same of the slowest frame in a hundred (%(default)s)")  # fmt: skip
+    parser.add_argument("--budget-ms", type=float, default=Limits.budget_ms, metavar="MS",
+                        help="instead: whatever finds most in so much time a pair")  # fmt: skip
     parser.add_argument("--final", action="store_true",
                         help="tune nothing: the default settings on the test split, once, into the ledger")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="look at test a second time, marked for good")
@@ -163,7 +165,7 @@ def _sweep(args: argparse.Namespace, choice: Choice, labelled: Labelled, console
 
 
 def _limits(args: argparse.Namespace) -> Limits:
-    return Limits(args.max_map50_loss, args.max_far_recall_loss, args.max_cost, args.max_p99)
+    return Limits(args.max_map50_loss, args.max_far_recall_loss, args.max_cost, args.max_p99, args.budget_ms)
 
 
 def _paced(args: argparse.Namespace, choice: Choice, labelled: Labelled, found: Sweep, console: Console) -> PacedRun:

@@ -20,6 +20,7 @@ from offline_tools.policies.paced import PacedRun
 from offline_tools.policies.sequences import Labelled
 from offline_tools.policies.sweep import Limits, Sweep, Tried
 
+_ALWAYS = tuple(f"{passes}, always" for passes in ("band", "zoom", "640 and band", "640 and zoom"))
 _GENERATED = "written by `cone-tools policies`; do not edit"
 
 
@@ -90,7 +91,7 @@ def notable(sweep: Sweep) -> list[Tried]:
     """The candidates to show: fixed, chosen, the original cascade, the best at fixed 640's cost, and both fronts."""
     shown = [sweep.named("fixed 320"), sweep.named("fixed 640"), sweep.chosen, sweep.original, sweep.equal_cost]
     shown += sweep.front(lambda one: one.map50_loss_pt) + sweep.front(lambda one: one.far_recall_loss_pt)
-    shown += [one for one in sweep.tried if one.candidate.name in (SHIPPED, "band, always", "zoom, always")]
+    shown += [one for one in sweep.tried if one.candidate.name in (SHIPPED, *_ALWAYS)]
     unique = {one.candidate.name: one for one in shown}
     return sorted(unique.values(), key=lambda one: one.cost_ratio)
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cone_detector.adaptive.passes import HIGH, LOW, PASSES_OF
+from cone_detector.adaptive.passes import HIGH, LOW, passes_of
+from cone_detector.settings import Settings
 from offline_tools.policies.candidates import ORIGINAL, Candidate
 from offline_tools.policies.costs import Costs
 from offline_tools.policies.judge import Judge, Outcome
@@ -25,13 +26,15 @@ class SweepError(ValueError):
 class Limits:
     """What the chosen policy may lose and cost beside fixed 640. Points are hundredths.
 
-    cost_ratio: of the mean. p99_ratio: of the slowest frame in a hundred.
+    cost_ratio: of the mean. p99_ratio: of the slowest frame in a hundred. budget_ms: where given, nothing of that
+    counts: whatever finds most and takes no longer than this for the passes of 99 frames in a hundred.
     """
 
     map50_loss_pt: float = 0.5
     far_recall_loss_pt: float = 1.0
     cost_ratio: float = 0.6
     p99_ratio: float = 0.75
+    budget_ms: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -97,13 +100,17 @@ def sweep(outcomes: Sequence[tuple[Candidate, Outcome]], costs: Costs, limits: L
     """Prices the outcomes for a machine; chooses the adaptive one that finds most within `limits`, or a fixed one.
 
     Where none keeps to the limit of cost, the cheapest one that costs less than fixed 640 is taken. Of simulated costs,
-    the reason says whether their error could turn the choice. Raises SweepError where fixed 640 finds nothing.
+    the reason says whether their error could turn the choice. Raises SweepError where fixed 640 finds nothing, or
+    nothing keeps to a budget.
     """
     found = _sweep(outcomes, costs, limits)
     if not costs.simulated:
         return found
     ends = [_sweep(outcomes, costs.tilted(percent), limits).chosen for percent in (costs.error_pct, -costs.error_pct)]
-    same = all(_fixed(one) == _fixed(found.chosen) for one in ends)
+    if limits.budget_ms:
+        same = all(one.candidate == found.chosen.candidate for one in ends)
+    else:
+        same = all(_fixed(one) == _fixed(found.chosen) for one in ends)
     firm = "the same at either end of" if same else "not certain, since another choice lies within"
     return replace(found, reason=f"{found.reason}; {firm} the {costs.error_pct:.0f} % that the costs may be off")
 
@@ -115,6 +122,8 @@ def _sweep(outcomes: Sequence[tuple[Candidate, Outcome]], costs: Costs, limits: 
         raise SweepError("fixed 640 finds no cone on these sequences: tune engines of a trained model")
     price = costs.per_frame(full.passes)
     tried = [_price(candidate, outcome, full, costs, float(price.mean())) for candidate, outcome in outcomes]
+    if limits.budget_ms:
+        return _best_within(limits.budget_ms, tried, costs)
     good = [
         one
         for one in tried
@@ -132,9 +141,25 @@ def _sweep(outcomes: Sequence[tuple[Candidate, Outcome]], costs: Costs, limits: 
     return Sweep(costs, tried, fixed, _why_fixed(fixed, tried, costs))
 
 
+def _best_within(budget_ms: float, tried: Sequence[Tried], costs: Costs) -> Sweep:
+    within = [one for one in tried if one.p99_ms <= budget_ms]
+    if not within:
+        fastest = min(one.p99_ms for one in tried)
+        raise SweepError(
+            f"no policy takes {budget_ms:g} ms or less on {costs.machine}: the fastest takes {fastest:.2f}"
+        )
+    best = min(within, key=lambda one: (_loss(one), one.mean_ms))
+    return Sweep(
+        costs,
+        tried,
+        best,
+        f"{_praise(best)}; the most that {budget_ms:g} ms a pair buy, of which it takes {best.mean_ms:.2f}",
+    )
+
+
 def _priced(candidate: Candidate, costs: Costs) -> bool:
     """Whether each pass of the policy has a known cost on the machine."""
-    return all(name in costs.ms for name in PASSES_OF[str(candidate.changes["policy.name"])])
+    return all(name in costs.ms for name in passes_of(Settings(candidate.changes)))
 
 
 def _price(candidate: Candidate, outcome: Outcome, full: Outcome, costs: Costs, full_ms: float) -> Tried:
