@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sensitivity": ("offline_tools.commands.sensitivity", "which part of a network loses accuracy in INT8"),
     "build": ("offline_tools.build.command", "ONNX to TensorRT plans for this machine's GPU"),
     "evaluate": ("offline_tools.commands.evaluate", "accuracy of engine files through the car's own detector"),
+    "final": ("offline_tools.commands.final", "the node as it drives, all passes together, on the test split: once"),
     "policies": ("offline_tools.policies.command", "tune the adaptive settings on labelled sequences"),
     "stereo": ("offline_tools.stereo_benchmark.command", "accuracy and cost of cones in space"),
     "report": ("offline_tools.report.command", "the campaign's report, as HTML and PDF, from the records of runs"),

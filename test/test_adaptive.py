@@ -100,6 +100,13 @@ def test_the_band_comes_always_or_on_evidence():
     assert reasons(on_evidence, [sight(), sight([UNSURE])]) == [None, "mean confidence left"]
 
 
+@pytest.mark.parametrize("strip", ["band", "zoom"])
+def test_a_strip_may_follow_640(strip):
+    made = policy(strip, first_pass="640", band_on_evidence=False)
+    assert made.first(FREE).name == "640"
+    assert made.second(sight(), FREE).step.name == strip
+
+
 def cones(*boxes: tuple[float, float]) -> Sight:
     """The same cones in both images, each (base row, height) with the horizon at 130 and the camera 1 m high."""
     rows = rows_of(*[(40 * i + 20, y - h, 40 * i + 30, y, SURE, 0) for i, (y, h) in enumerate(boxes)])[: len(boxes)]

@@ -41,8 +41,8 @@ _KNOWN = {
     ),
     "node_60hz": ("the node at 60 Hz: lost pairs, age, memory, CPU time", "cone-replay bench-node"),
     "policy_test": (
-        "the node as it ships, all passes of the default policy together, on the test split",
-        "cone-tools policies --final",
+        "the node as it drives, all passes of its policy together, on the test split",
+        "cone-tools final",
     ),
     "rtx4060": ("latency expected of the car's GPU, from that of another", "cone-tools projection"),
     "sensitivity": ("which parts of the network suffer from INT8", "cone-tools sensitivity"),

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 from pathlib import Path
 
 from rich.console import Console
@@ -13,18 +12,17 @@ from rich.table import Table
 
 from cone_detector.adaptive.passes import HIGH, LOW
 from cone_detector.engine.contract import EngineError
-from cone_detector.engine.manifest import ManifestError, read_manifest
+from cone_detector.engine.manifest import ManifestError
 from cone_detector.engine.select import Choice, choose, load
 from cone_detector.pairing import slots_needed
 from offline_tools.commands.options import aspect
 from offline_tools.datasets.guard import SplitGuard
 from offline_tools.datasets.prepare import Source
 from offline_tools.datasets.sample import DatasetError
-from offline_tools.ledger import DEFAULT_LEDGER, LedgerError
 from offline_tools.policies import costs as pricing
 from offline_tools.policies.candidates import candidates
-from offline_tools.policies.final import look
 from offline_tools.policies.judge import Judge
+from offline_tools.policies.model import model_of
 from offline_tools.policies.paced import PacedRun, run_paced
 from offline_tools.policies.plot import plot
 from offline_tools.policies.report import notable, slug, to_record, write_json, write_parameters, write_table
@@ -67,10 +65,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="the same of the slowest frame in a hundred (%(default)s)")  # fmt: skip
     parser.add_argument("--budget-ms", type=float, default=Limits.budget_ms, metavar="MS",
                         help="instead: whatever finds most in so much time a pair")  # fmt: skip
-    parser.add_argument("--final", action="store_true",
-                        help="tune nothing: the default settings on the test split, once, into the ledger")  # fmt: skip
-    parser.add_argument("--force", action="store_true", help="look at test a second time, marked for good")
-    parser.add_argument("--ledger", type=Path, default=DEFAULT_LEDGER, help="(%(default)s)")
     parser.add_argument("--docs", type=Path, default=Path("docs"), help="for JSON, tables and plots (%(default)s)")
     parser.add_argument("--parameters", type=Path, default=Path("config/policies"),
                         help="for a parameter file a machine (%(default)s)")  # fmt: skip
@@ -82,24 +76,17 @@ def run(args: argparse.Namespace) -> int:
     if args.only_costs and (args.paced or not args.costs):
         console.print("[red]--only-costs needs --costs, and no --paced: that runs on this machine")
         return 1
-    if args.final and (args.stereo or args.costs or args.paced):
-        console.print("[red]--final looks at the test split of --data, without --stereo, --costs and --paced")
-        return 1
     try:
         guard = SplitGuard.load()
-        sources = [Source(path, aspect=args.aspect) for path in args.data]
-        labelled = read_sequences(sources, args.stereo, guard, args.final)
+        labelled = read_sequences([Source(path, aspect=args.aspect) for path in args.data], args.stereo, guard)
         choice = _choose(args)
         console.print(f"{labelled.frames} frames; engine: {choice.reason}")
-        if args.final:
-            _look(args, choice, labelled, console)
-            return 0
         sweeps = _sweep(args, choice, labelled, console)
         paced = _paced(args, choice, labelled, sweeps[0], console) if args.paced else None
-    except (DatasetError, EngineError, LedgerError, ManifestError, SweepError, pricing.CostError) as error:
+    except (DatasetError, EngineError, ManifestError, SweepError, pricing.CostError) as error:
         console.print(f"[red]{error}")
         return 1
-    model = _model(choice)
+    model = model_of(choice)
     for number, one in enumerate(sweeps):
         here = number == 0 and not args.only_costs
         machine = slug(one.costs.machine)
@@ -118,40 +105,11 @@ def _choose(args: argparse.Namespace) -> Choice:
     return choose(args.engines, passes, "auto", args.model, args.precision)
 
 
-def _model(choice: Choice) -> dict[str, str]:
-    candidate = choice.candidate
-    return {
-        "name": candidate.model,
-        "precision": candidate.precision,
-        "runtime": candidate.runtime,
-        "sha256": _name(choice),
-    }
-
-
-def _look(args: argparse.Namespace, choice: Choice, labelled: Labelled, console: Console) -> None:
-    store = RowStore(load(choice, 1))
-    try:
-        found = look(Judge(store, labelled), labelled, _model(choice), args.force, args.ledger)
-    finally:
-        store.close()
-    write_json(args.docs / "benchmarks" / "policy_test.json", found)
-    console.print(
-        f"test, {found['frames']} frames, {', '.join(found['passes'])}: mAP50 {found['map50']:.3f}, far recall "
-        f"{found['recall_far']:.3f}, near recall {found['recall_near']:.3f}, precision {found['precision']:.3f}"
-    )
-
-
-def _name(choice: Choice) -> str:
-    """The content of all engine files, as one hash."""
-    hashes = sorted(read_manifest(path).file_sha256 for path in choice.candidate.paths)
-    return hashlib.sha256("".join(hashes).encode()).hexdigest()
-
-
 def _sweep(args: argparse.Namespace, choice: Choice, labelled: Labelled, console: Console) -> list[Sweep]:
     engine = load(choice, 1)
     here = [] if args.only_costs else [pricing.measure(engine, args.rounds)]
     others = [pricing.read(file, choice.candidate.model, choice.candidate.precision) for file in args.costs]
-    file = args.cache / f"{_name(choice)[:16]}-{labelled.sha256[:16]}.npz" if args.cache else None
+    file = args.cache / f"{model_of(choice)['sha256'][:16]}-{labelled.sha256[:16]}.npz" if args.cache else None
     store = RowStore(engine, file)
     try:
         todo = candidates(engine.manifests)

@@ -4,6 +4,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def test_help_names_every_command_without_heavy_imports():
     assert output.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("command", ["data", "train", "sweep", "compare", "quantize", "evaluate", "report"])
+@pytest.mark.parametrize("command", ["data", "train", "sweep", "compare", "quantize", "evaluate", "final", "report"])
 def test_each_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])
@@ -101,3 +102,27 @@ def test_evaluation_writes_table_report_and_curves(world, capsys):
     assert json.loads(report.read_text())["models"][0]["split"] == "val"
     assert (curves / "oracle-640-val.png").stat().st_size > 5000
     assert json.loads(engine.read_text())["evaluation"]["split"] == "val"
+
+
+def test_the_final_look_at_a_policy_is_taken_once(world, capsys):
+    root, registry, folder = world
+    engines = Path(__file__).resolve().parents[2] / "engines"
+    options = [
+        "--registry",
+        str(registry),
+        "--ledger",
+        str(folder / "ledger.json"),
+        "--json",
+        str(folder / "look.json"),
+    ]
+    command = ["final", "--data", str(root), "--engines", str(engines), *options]
+    assert main([*command, "--param", "policy.name=fixed_320"]) == 0
+    assert main([*command, "--param", "policy.name=fixed_320"]) == 1
+    assert "was evaluated on this test split" in capsys.readouterr().err
+    assert main([*command, "--param", "policy.name=fixed_640"]) == 0
+    assert main([*command, "--param", "policy.nme=band"]) == 1
+    looks = json.loads((folder / "look.json").read_text())["policies"]
+    assert [(one["passes"], one["split"], one["forced"]) for one in looks] == [
+        (["320"], "test", False),
+        (["640"], "test", False),
+    ]

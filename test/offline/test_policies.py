@@ -12,7 +12,7 @@ import yaml
 from pictures import write_yolo
 from resolution import ResolutionEngine, approach
 
-from cone_detector.settings import Settings
+from cone_detector.settings import SettingError, Settings
 from offline_tools.datasets import DatasetError, read_dataset
 from offline_tools.datasets.guard import SplitGuard, TestLeakError, register
 from offline_tools.datasets.prepare import Source
@@ -21,7 +21,7 @@ from offline_tools.policies import command
 from offline_tools.policies.candidates import candidates
 from offline_tools.policies.command import camera_rate
 from offline_tools.policies.costs import CostError, Costs, measure, read
-from offline_tools.policies.final import look
+from offline_tools.policies.final import look, write
 from offline_tools.policies.judge import Judge
 from offline_tools.policies.paced import run_paced
 from offline_tools.policies.plot import plot
@@ -87,6 +87,20 @@ def test_where_two_passes_cost_more_than_640_a_fixed_policy_is_chosen_and_it_say
     found = sweep(outcomes, LAUNCH_BOUND, Limits())
     assert found.chosen.candidate.changes["policy.name"] == "fixed_640"
     assert "cannot win on this machine" in found.reason
+
+
+@pytest.mark.parametrize(("budget_ms", "passes"), [(1.75, ("320", "zoom")), (1.0, ("640",)), (0.9, ("320",))])
+def test_what_finds_most_in_a_given_time_is_chosen_whatever_640_costs(outcomes, budget_ms, passes):
+    """320 takes 0.8 ms, 640 1.0 ms, a zoom 0.9 ms more, with which 320 finds all that 640 finds with it."""
+    found = sweep(outcomes, LAUNCH_BOUND, Limits(budget_ms=budget_ms))
+    assert max(found.chosen.outcome.passes, key=len) == passes
+    assert found.chosen.p99_ms <= budget_ms
+    assert f"the most that {budget_ms:g} ms a pair buy" in found.reason
+
+
+def test_a_time_that_no_policy_keeps_to_is_refused_with_the_fastest(outcomes):
+    with pytest.raises(SweepError, match=r"no policy takes 0\.5 ms or less on a GPU: the fastest takes 0\.80"):
+        sweep(outcomes, LAUNCH_BOUND, Limits(budget_ms=0.5))
 
 
 @pytest.mark.parametrize(
@@ -277,26 +291,31 @@ def test_sequences_are_val_clips_in_order_and_never_test(tmp_path):
     assert len(sequence.pairs) == 1
 
 
-def test_the_default_policy_sees_the_test_split_once(tmp_path):
+ALWAYS_BOTH = {"policy.name": "zoom", "policy.first_pass": "640", "policy.band_on_evidence": False}
+
+
+def test_a_policy_sees_the_test_split_once(tmp_path):
     ledger, model = tmp_path / "ledger.json", {"name": "m", "precision": "int8", "runtime": "r", "sha256": "1"}
     judge = Judge(RowStore(ResolutionEngine()), labelled := approach(32))
-    found = look(judge, labelled, model, False, ledger)
+    found = look(judge, labelled, {}, model, False, ledger)
     assert found["passes"] == ["320", "band"]  # at the latest when policy.refresh_frames have gone by
     assert found["map50"] == round(judge.judge({"policy.name": "band"}).map50, 4)
     (entry,) = read_ledger(ledger)
     assert (entry.map50, entry.data_sha256, entry.forced) == (found["map50"], labelled.sha256, False)
     with pytest.raises(LedgerError, match="was evaluated on this test split"):
-        look(judge, labelled, model, False, ledger)
-    assert look(judge, labelled, model, True, ledger)["forced"]
-    assert not look(judge, labelled, {**model, "sha256": "2"}, False, ledger)["forced"]
-
-
-@pytest.mark.parametrize("extra", [["--paced", "1"], ["--stereo", "x"], ["--costs", "x"]])
-def test_a_final_look_goes_with_nothing_that_tunes(extra, capsys):
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    assert command.run(parser.parse_args(["--final", *extra])) == 1
-    assert "--final looks at the test split" in capsys.readouterr().out
+        look(judge, labelled, {}, model, False, ledger)
+    file = tmp_path / "policy_test.json"
+    write(file, found)
+    for changes, sha256, force in (({}, "1", True), ({}, "2", False), (ALWAYS_BOTH, "1", False)):
+        found = look(judge, labelled, changes, {**model, "sha256": sha256}, force, ledger)
+        assert found["forced"] == force
+        write(file, found)
+    assert found["passes"] == ["640", "zoom"]
+    kept = json.loads(file.read_text())["policies"]
+    assert [(one["forced"], one["model"]["sha256"]) for one in kept] == [(True, "1"), (False, "2"), (False, "1")]
+    with pytest.raises(SettingError, match="nms_iou: the final look takes other settings of policy"):
+        look(judge, labelled, {"nms_iou": 0.7}, model, False, ledger)
+    assert len(read_ledger(ledger)) == 4
 
 
 @pytest.mark.parametrize("content", [None, "{}"])
