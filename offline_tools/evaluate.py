@@ -13,19 +13,17 @@ from typing import Any
 import numpy as np
 
 from cone_detector.detections import Detections
-from cone_detector.detector import StereoDetector
 from cone_detector.engine.manifest import Evaluation, Manifest, ManifestError, read_manifest, write_manifest
 from cone_detector.frames import Frame
 from cone_detector.letterbox import Letterbox
-from cone_detector.settings import Settings
 from offline_tools.datasets import read_dataset
 from offline_tools.datasets.fingerprint import data_sha256
 from offline_tools.datasets.guard import Purpose, SplitGuard
-from offline_tools.datasets.prepare import Source, read_boxes, read_image
+from offline_tools.datasets.prepare import Source, read_boxes
 from offline_tools.datasets.sample import DatasetError, Sample
+from offline_tools.detect import detect
 from offline_tools.ledger import DEFAULT_LEDGER, Entry, record, refuse_second_look
 from offline_tools.metrics import Figures, Scored, by_height, figures, join, match
-from offline_tools.onnx_engine import open_engine
 
 # Ultralytics' validator starts at 0.001 and 0.7: below 0.01 the runtime's threshold does not go, and rows of a lower
 # score move mAP50 in the fourth digit.
@@ -150,31 +148,11 @@ def detect_all(
     source: Source,
     progress: Callable[[int, int], None] | None = None,
 ) -> Scored:
-    """Detections of all samples matched with their labels; two frames at a time, as the car's two cameras."""
-    settings = Settings(
-        {
-            "confidence": _CONFIDENCE,
-            "nms_iou": _NMS_IOU,
-            # mAP ranks the guesses of each class by itself: two classes in one place are two guesses.
-            "nms_iou_across_classes": 1.0,
-            "policy.name": f"fixed_{manifest.name}",
-            "stereo.enabled": False,
-        }
-    )
-    detector = StereoDetector(open_engine(manifest_path, slots=1), settings)
-    parts: list[Scored] = []
-    try:
-        for start in range(0, len(samples), 2):
-            pair = [samples[start], samples[min(start + 1, len(samples) - 1)]]
-            frames = [Frame(read_image(sample.image, source)) for sample in pair]
-            found = detector.detect(frames[0], frames[1]).detections
-            for side in range(min(2, len(samples) - start)):
-                parts.append(_score(found[side], pair[side], frames[side], source, manifest.canvas))
-            if progress is not None:
-                progress(min(start + 2, len(samples)), len(samples))
-    finally:
-        detector.close()
-    return join(parts)
+    """Detections of all samples matched with their labels."""
+    # mAP ranks the guesses of each class by itself: two classes in one place are two guesses.
+    changes = {"confidence": _CONFIDENCE, "nms_iou": _NMS_IOU, "nms_iou_across_classes": 1.0}
+    found = detect(manifest_path, manifest, samples, source, changes, progress)
+    return join([_score(each, sample, frame, source, manifest.canvas) for sample, frame, each in found])
 
 
 def _score(found: Detections, sample: Sample, frame: Frame, source: Source, canvas: tuple[int, int]) -> Scored:

@@ -76,10 +76,10 @@ def prepare(sources: Sequence[Source], directory: Path, guard: SplitGuard) -> Pr
                 continue
             split = source.split or found
             for sample in guard.open(dataset, found, _PURPOSES[split]):
-                name = f"{number}_{sample.image.stem}.jpg"
+                name = f"{number}_{sample.image.stem}"
                 write_sample(sample, source, directory / split, name)
                 times = _repeats(source, sample.image.name) if split == "train" else 1
-                lists[split] += [f"./{split}/images/{name}"] * times
+                lists[split] += [f"./{split}/images/{name}.jpg"] * times
                 counts[split] += 1
     if not all(counts.values()):
         raise DatasetError(f"no frames for {' and '.join(s for s, n in counts.items() if not n)} in the sources")
@@ -133,22 +133,29 @@ def read_boxes(sample: Sample, source: Source) -> NDArray[np.float32]:
 
 
 def write_sample(sample: Sample, source: Source, directory: Path, name: str) -> None:
-    """Writes one image and its label file in YOLO's layout under `directory`."""
+    """Writes one image and those of its boxes that are not too small, in YOLO's layout under `directory`."""
     image = read_image(sample.image, source)
     boxes = read_boxes(sample, source)
     height, width = image.shape[:2]
     sides = (boxes[:, 2:] - boxes[:, :2]) * (width, height)
     keep = (sides >= source.smallest).all(axis=1)
+    write_frame(image, boxes[keep], sample.label[keep], directory, name)
+
+
+def write_frame(
+    image: NDArray[np.uint8], boxes: NDArray[np.float32], label: NDArray[np.int64], directory: Path, name: str
+) -> None:
+    """Writes an image and its (N, 4) boxes, fractions of its size, as `name`.jpg and `name`.txt in YOLO's layout."""
     lines = [
-        f"{label} {(x1 + x2) / 2:.6f} {(y1 + y2) / 2:.6f} {x2 - x1:.6f} {y2 - y1:.6f}"
-        for label, (x1, y1, x2, y2) in zip(sample.label[keep], boxes[keep], strict=True)
+        f"{index} {(x1 + x2) / 2:.6f} {(y1 + y2) / 2:.6f} {x2 - x1:.6f} {y2 - y1:.6f}"
+        for index, (x1, y1, x2, y2) in zip(label, boxes, strict=True)
     ]
     for folder in ("images", "labels"):
         (directory / folder).mkdir(parents=True, exist_ok=True)
-    target = directory / "images" / name
+    target = directory / "images" / f"{name}.jpg"
     if not cv2.imwrite(str(target), image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]):
         raise DatasetError(f"{target} cannot be written")
-    (directory / "labels" / name).with_suffix(".txt").write_text("".join(line + "\n" for line in lines))
+    (directory / "labels" / f"{name}.txt").write_text("".join(line + "\n" for line in lines))
 
 
 def _repeats(source: Source, name: str) -> int:

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Labels that annotators left out: cones that a trained network is sure of, although training told it otherwise.
+
+A cone without a label is trained as background. A network that finds it all the same is nearly always right, but not
+always: look at the sheet before you train on the result.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from cone_detector.classes import CLASS_COLOURS_BGR, CLASS_NAMES
+from cone_detector.detections import Detections
+from cone_detector.draw import contact_sheet
+from cone_detector.engine.manifest import read_manifest
+from cone_detector.frames import Frame
+from offline_tools.datasets import read_dataset
+from offline_tools.datasets.guard import Purpose, SplitGuard
+from offline_tools.datasets.prepare import Source, read_boxes, read_image, write_frame
+from offline_tools.datasets.sample import DatasetError
+from offline_tools.detect import detect
+from offline_tools.metrics import box_iou
+
+# Labels of these cones are loose: a box that overlaps one by this much, or of which so much lies within it, or it
+# within the box, is of the same cone.
+_SAME_IOU = 0.15
+_SAME_INSIDE = 0.6
+# What the sheet shows of each: at least so many pixels around it, enlarged.
+_SHOWN_PX = 40
+_TILE_PX = 96
+_MOST_TILES = 400
+
+
+@dataclass(frozen=True)
+class Completed:
+    """What was written. added: labels by class. frames: those that got any. sheet: picture of what was added."""
+
+    data: Path
+    added: Counter[str]
+    frames: int
+    sheet: Path | None
+
+
+def complete(
+    manifest_path: Path,
+    source: Source,
+    directory: Path,
+    guard: SplitGuard,
+    confidence: float = 0.4,
+    smallest_px: float = 6.0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Completed:
+    """Writes the train and val split of `source` to `directory` as a YOLO folder, train with its missing labels added.
+
+    Val stays as it was labelled, since figures must not follow a network. confidence: lowest score of a cone that is
+    added; smallest_px: its lowest height in the prepared image. progress: called with images done and images in all.
+    Raises DatasetError where the folder is somebody else's, two images have one name, or one is of the test split.
+    """
+    if directory.exists() and any(directory.iterdir()) and not (directory / "completed.json").exists():
+        raise DatasetError(f"{directory} is not empty and was not made by this tool: give another folder")
+    dataset = read_dataset(source.path)
+    samples = {"train": guard.open(dataset, "train", Purpose.TRAIN)}
+    if "val" in dataset.splits:
+        samples["val"] = guard.open(dataset, "val", Purpose.VALIDATE)
+    for split, found_there in samples.items():
+        name, times = Counter(sample.image.stem for sample in found_there).most_common(1)[0]
+        if times > 1:
+            raise DatasetError(f"{times} images of {split} are called {name}: give each a name of its own")
+    shutil.rmtree(directory, ignore_errors=True)
+    for sample in samples.get("val", ()):
+        boxes = read_boxes(sample, source)
+        write_frame(read_image(sample.image, source), boxes, sample.label, directory / "val", sample.image.stem)
+    manifest = read_manifest(manifest_path)
+    added: Counter[str] = Counter()
+    tiles: list[NDArray[np.uint8]] = []
+    frames = 0
+    for sample, frame, found in detect(
+        manifest_path, manifest, samples["train"], source, {"confidence": confidence}, progress
+    ):
+        size = np.array(frame.size * 2, np.float32)
+        labelled = read_boxes(sample, source)
+        new = _missing(found, labelled * size, smallest_px)
+        boxes = np.concatenate((labelled, np.clip(found.xyxy[new] / size, 0, 1)))
+        label = np.concatenate((sample.label, found.label[new]))
+        write_frame(frame.pixels, boxes, label, directory / "train", sample.image.stem)
+        added.update(CLASS_NAMES[index] for index in found.label[new])
+        frames += bool(len(new))
+        tiles += [_tile(frame, found, index) for index in new[: max(0, _MOST_TILES - len(tiles))]]
+    sheet = directory / "added.png" if tiles else None
+    if sheet is not None:
+        cv2.imwrite(str(sheet), contact_sheet(tiles, columns=20, width=_TILE_PX))
+    data = directory / "data.yaml"
+    splits = {split: f"{split}/images" for split in samples}
+    data.write_text(yaml.safe_dump({**splits, "names": list(CLASS_NAMES)}, sort_keys=False))
+    settings = {"confidence": confidence, "smallest_px": smallest_px, "model_sha256": manifest.file_sha256}
+    facts = {"source": source.path.name, **settings, "added": dict(added), "frames": frames}
+    (directory / "completed.json").write_text(json.dumps(facts, indent=1) + "\n")
+    return Completed(data, added, frames, sheet)
+
+
+def _missing(found: Detections, labelled: NDArray[np.float32], smallest_px: float) -> NDArray[np.intp]:
+    """Indices of the detections, surest first, that are on no label and on no surer one of themselves."""
+    known, new = labelled, []
+    for index, box in enumerate(found.xyxy):
+        if box[3] - box[1] >= smallest_px and not _on_any(box[None], known):
+            known = np.concatenate((known, box[None]))
+            new.append(index)
+    return np.array(new, np.intp)
+
+
+def _on_any(box: NDArray[np.float32], known: NDArray[np.float32]) -> bool:
+    if not len(known):
+        return False
+    area, areas = ((each[:, 2:] - each[:, :2]).prod(axis=1) for each in (box, known))
+    iou = box_iou(box, known)[0]
+    # From IoU = s / (a + b - s).
+    shared = iou * (area + areas) / (1 + iou)
+    return bool((iou > _SAME_IOU).any() or (shared > _SAME_INSIDE * np.minimum(area, areas)).any())
+
+
+def _tile(frame: Frame, found: Detections, index: int) -> NDArray[np.uint8]:
+    x1, y1, x2, y2 = found.xyxy[index]
+    side = max(_SHOWN_PX, 3 * (x2 - x1), 3 * (y2 - y1))
+    scale = _TILE_PX / side
+    corner = ((x1 + x2) / 2 - side / 2, (y1 + y2) / 2 - side / 2)
+    view = np.array([[scale, 0, -scale * corner[0]], [0, scale, -scale * corner[1]]])
+    tile = cv2.warpAffine(frame.pixels, view, (_TILE_PX, _TILE_PX))
+    places = [(round(scale * (x - corner[0])), round(scale * (y - corner[1]))) for x, y in ((x1, y1), (x2, y2))]
+    cv2.rectangle(tile, places[0], places[1], CLASS_COLOURS_BGR[int(found.label[index])], 1)
+    return tile

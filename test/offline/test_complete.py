@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Missing labels are added to the training split alone, never on a label that is there, and never from a test image."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from networks import oracle
+from pictures import write_yolo
+
+from offline_tools.cli import main
+from offline_tools.datasets import DatasetError, read_dataset
+from offline_tools.datasets.complete import complete
+from offline_tools.datasets.guard import SplitGuard, TestLeakError, register
+from offline_tools.datasets.prepare import Source
+
+NOBODY = SplitGuard(frozenset(), np.empty((0, 32), np.uint8), [])
+# A blue cone, as fractions of the image: centre x, centre y, width, height.
+LABEL = "0 0.3 0.5 0.05 0.2\n"
+
+
+def on_canvas(*cones):
+    """Rows of the contract for cones x, y, w, h (fractions of a 16:9 image), score, class: 12 pixels of padding."""
+    x, y, w, h, score, label = np.array(cones).T
+    scale = np.array([640, 360, 640, 360])[:, None]
+    x, y, w, h = np.array([x, y, w, h]) * scale
+    return np.stack((x - w / 2, y - h / 2 + 12, x + w / 2, y + h / 2 + 12, score, label), axis=1).astype(np.float32)
+
+
+FOUND = on_canvas(
+    (0.31, 0.52, 0.06, 0.22, 0.95, 0),  # the labelled one, seen a little off
+    (0.30, 0.47, 0.02, 0.08, 0.90, 4),  # its tip, taken for a yellow one
+    (0.70, 0.60, 0.03, 0.10, 0.80, 4),  # a yellow one that nobody labelled
+    (0.705, 0.60, 0.03, 0.10, 0.70, 2),  # the same once more, as an orange one
+    (0.50, 0.30, 0.01, 0.01, 0.60, 0),  # 3.6 pixels high
+    (0.90, 0.60, 0.03, 0.10, 0.30, 4),  # not sure
+)
+
+
+@pytest.fixture
+def world(tmp_path):
+    """A dataset whose images are stretched to squares, and a network that sees the same in all of them."""
+    root = write_yolo(tmp_path / "data", {"train": range(3), "val": [7], "test": [8]}, label=LABEL, size=(320, 320))
+    return Source(root, aspect=(16, 9)), oracle(tmp_path, FOUND), tmp_path
+
+
+def test_what_no_label_is_on_is_added_to_train_and_val_stays(world):
+    source, manifest, folder = world
+    done = complete(manifest, source, folder / "out", NOBODY)
+    assert (dict(done.added), done.frames) == ({"yellow_cone": 3}, 3)
+    completed = read_dataset(folder / "out")
+    assert sorted(completed.splits) == ["train", "val"]
+    for sample in completed.splits["train"]:
+        assert sample.label.tolist() == [0, 4]
+        np.testing.assert_allclose(sample.xyxy[0], [0.275, 0.4, 0.325, 0.6], atol=1e-4)
+        np.testing.assert_allclose(sample.xyxy[1], [0.685, 0.55, 0.715, 0.65], atol=2e-3)
+    assert [sample.label.tolist() for sample in completed.splits["val"]] == [[0]]
+    image = cv2.imread(str(completed.splits["train"][0].image))
+    assert image.shape == (180, 320, 3), "in the camera's true proportions"
+    assert cv2.imread(str(done.sheet)).shape[:2] == (96, 3 * 100 - 4)
+    facts = json.loads((folder / "out" / "completed.json").read_text())
+    assert facts["added"] == {"yellow_cone": 3}
+    assert len(facts["model_sha256"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("confidence", "smallest_px", "added"), [(0.4, 6.0, 1), (0.85, 6.0, 0), (0.4, 1.0, 2), (0.2, 6.0, 2)]
+)
+def test_only_what_is_sure_and_large_enough_is_added(world, confidence, smallest_px, added):
+    source, manifest, folder = world
+    done = complete(manifest, source, folder / "out", NOBODY, confidence, smallest_px)
+    assert sum(done.added.values()) == 3 * added
+    assert (done.sheet is None) == (added == 0)
+
+
+def test_a_test_image_among_the_training_frames_is_refused_and_nothing_is_written(world):
+    source, manifest, folder = world
+    register(read_dataset(source.path).splits["test"], folder / "registry.json")
+    stolen = source.path / "images" / "test" / "clip_0008.png"
+    (source.path / "images" / "train" / "clip_0100.png").write_bytes(stolen.read_bytes())
+    with pytest.raises(TestLeakError):
+        complete(manifest, source, folder / "out", SplitGuard.load(folder / "registry.json"))
+    assert not (folder / "out").exists()
+
+
+def test_another_folder_and_two_images_of_one_name_are_refused(world):
+    source, manifest, folder = world
+    (folder / "mine").mkdir()
+    (folder / "mine" / "thesis.txt").write_text("do not delete")
+    with pytest.raises(DatasetError, match="was not made by this tool"):
+        complete(manifest, source, folder / "mine", NOBODY)
+    twin = source.path / "images" / "train" / "clip_0000.jpg"
+    cv2.imwrite(str(twin), cv2.imread(str(twin.with_suffix(".png"))))
+    with pytest.raises(DatasetError, match="2 images of train are called clip_0000"):
+        complete(manifest, source, folder / "out", NOBODY)
+
+
+def test_the_command_says_what_it_added_and_where_to_look(world, capsys):
+    source, manifest, folder = world
+    registry = folder / "registry.json"
+    assert main(["data", "register", str(source.path), "--registry", str(registry)]) == 0
+    options = ["--data", str(source.path), "--aspect", "16:9", "--registry", str(registry)]
+    assert main(["data", "complete", str(manifest), str(folder / "out"), *options]) == 0
+    said = capsys.readouterr().out
+    assert "labels added to 3 training frames: 3 yellow_cone" in said
+    assert "added.png before you train" in said
