@@ -82,8 +82,7 @@ SETTINGS: tuple[Setting, ...] = (
     # Adaptive inference
     _live("policy.name", "auto", "Which passes run on a frame. auto: band where its engine is, else fixed_640.",
           choices=POLICIES),
-    _live("policy.first_pass", "320", "band, zoom: the pass before the strip. 640 finds more, and costs a GPU little.",
-          choices=("320", "640")),
+    _live("policy.strip_after_640", False, "band, zoom: 640 goes first, not 320. Finds more, and costs a GPU little."),
     _live("policy.band_on_evidence", True, "band, zoom: look at the strip of far cones on evidence only, not always."),
     _live("policy.evidence.nothing_seen", True, "Evidence: an image shows no cone at all."),
     _live("policy.evidence.mean_confidence", False, "Evidence: the mean score of an image is low."),

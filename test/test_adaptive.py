@@ -102,7 +102,7 @@ def test_the_band_comes_always_or_on_evidence():
 
 @pytest.mark.parametrize("strip", ["band", "zoom"])
 def test_a_strip_may_follow_640(strip):
-    made = policy(strip, first_pass="640", band_on_evidence=False)
+    made = policy(strip, strip_after_640=True, band_on_evidence=False)
     assert made.first(FREE).name == "640"
     assert made.second(sight(), FREE).step.name == strip
 

@@ -38,7 +38,7 @@ def passes_of(settings: Settings) -> tuple[str, ...]:
     """The passes that the settings' policy must have, in the order in which they run."""
     name = settings["policy.name"]
     first, *others = _PASSES_OF[name]
-    return settings["policy.first_pass"] if name in _STRIPS else first, *others
+    return HIGH if name in _STRIPS and settings["policy.strip_after_640"] else first, *others
 
 
 @dataclass(frozen=True)

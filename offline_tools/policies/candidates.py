@@ -35,9 +35,13 @@ def candidates(passes: Mapping[str, object]) -> list[Candidate]:
         for first in (LOW, HIGH):
             if strip in passes:
                 title = strip if first == LOW else f"{first} and {strip}"
-                found.append(_candidate(f"{title}, always", strip, first_pass=first, band_on_evidence=False))
+                found.append(
+                    _candidate(f"{title}, always", strip, strip_after_640=first == HIGH, band_on_evidence=False)
+                )
                 found += [
-                    _candidate(f"{title}, {name}", strip, on, limits, first_pass=first, band_on_evidence=True)
+                    _candidate(
+                        f"{title}, {name}", strip, on, limits, strip_after_640=first == HIGH, band_on_evidence=True
+                    )
                     for name, on, limits in _evidence()
                 ]
     if BAND in passes:

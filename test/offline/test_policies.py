@@ -291,7 +291,7 @@ def test_sequences_are_val_clips_in_order_and_never_test(tmp_path):
     assert len(sequence.pairs) == 1
 
 
-ALWAYS_BOTH = {"policy.name": "zoom", "policy.first_pass": "640", "policy.band_on_evidence": False}
+ALWAYS_BOTH = {"policy.name": "zoom", "policy.strip_after_640": True, "policy.band_on_evidence": False}
 
 
 def test_a_policy_sees_the_test_split_once(tmp_path):
