@@ -23,7 +23,7 @@ from offline_tools.datasets.prepare import Source, read_boxes
 from offline_tools.datasets.sample import DatasetError, Sample
 from offline_tools.detect import detect
 from offline_tools.ledger import DEFAULT_LEDGER, Entry, record, refuse_second_look
-from offline_tools.metrics import Figures, Scored, by_height, figures, join, match
+from offline_tools.metrics import Figures, Scored, by_height, figures, join, on_labels, score_image
 
 # Ultralytics' validator starts at 0.001 and 0.7: below 0.01 the runtime's threshold does not go, and rows of a lower
 # score move mAP50 in the fourth digit.
@@ -42,11 +42,15 @@ HEIGHT_RANGES: dict[str, tuple[float, float]] = {
 
 @dataclass(frozen=True)
 class Result:
-    """The accuracy of one engine file on one split. by_height: of cones of each of HEIGHT_RANGES."""
+    """The accuracy of one engine file on one split.
+
+    on_labels: without the boxes that touch no label. by_height: of cones of each of HEIGHT_RANGES.
+    """
 
     manifest: Manifest
     split: str
     figures: Figures
+    on_labels: Figures
     by_height: dict[str, Figures]
     images: int
     data_sha256: str
@@ -65,6 +69,7 @@ class Result:
             "split": self.split,
             "map50": round(found.map50, 4),
             "map50_95": round(found.map50_95, 4),
+            "map50_on_labels": round(self.on_labels.map50, 4),
             "precision_at_best_f1": round(found.precision, 4),
             "recall": round(found.recall, 4),
             "best_f1_confidence": round(found.confidence, 3),
@@ -112,7 +117,7 @@ def evaluate(
     scored = detect_all(manifest_path, manifest, samples, source, progress)
     found = figures(scored)
     sizes = {name: figures(by_height(scored, *limits)) for name, limits in HEIGHT_RANGES.items()}
-    result = Result(manifest, split, found, sizes, len(samples), data, forced)
+    result = Result(manifest, split, found, figures(on_labels(scored)), sizes, len(samples), data, forced)
     if split == "test":
         entry = Entry(
             manifest.file, manifest.file_sha256, data, round(found.map50, 4), round(found.map50_95, 4), forced=forced
@@ -157,17 +162,8 @@ def detect_all(
 
 def _score(found: Detections, sample: Sample, frame: Frame, source: Source, canvas: tuple[int, int]) -> Scored:
     truth = read_boxes(sample, source) * np.array(frame.size * 2, np.float32)
-    correct, claims = match(found.xyxy, found.label, truth, sample.label)
     scale = Letterbox.fit(frame.size, canvas).scale[1]
-    return Scored(
-        correct,
-        found.score.astype(np.float64),
-        found.label,
-        (found.xyxy[:, 3] - found.xyxy[:, 1]).astype(np.float64) * scale,
-        sample.label,
-        (truth[:, 3] - truth[:, 1]).astype(np.float64) * scale,
-        claims,
-    )
+    return score_image(found.xyxy, found.score, found.label, truth, sample.label, scale)
 
 
 def _labels(found: Figures) -> int:

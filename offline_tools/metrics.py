@@ -8,7 +8,7 @@ classes that the labels show), so that its figures and ours can stand in one tab
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 CONFIDENCES = np.linspace(0, 1, 1000)
 _RECALLS = np.linspace(0, 1, 101)
 _SMOOTHING = 0.1
+# A detection that overlaps a label by less lies elsewhere.
+_TOUCHES = 0.1
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Scored:
 
     correct: (N, 10) bool, whether each detection is right at each of IOU_THRESHOLDS.
     score, label, height: (N,) of the detections. truth_label, truth_height: (M,) of the labelled cones.
-    claims: (N,) int64, the labelled cone that a detection hit at IoU 0.5, -1 for none.
+    claims: (N,) int64, the labelled cone that a detection hit at IoU 0.5, -1 for none. overlap: (N,) the largest IoU of
+    a detection with any label of its image, of whatever class.
     Heights are in pixels of the canvas.
     """
 
@@ -38,6 +41,7 @@ class Scored:
     truth_label: NDArray[np.int64]
     truth_height: NDArray[np.float64]
     claims: NDArray[np.int64]
+    overlap: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -108,11 +112,26 @@ def match(
     return correct, claims
 
 
+def score_image(
+    xyxy: NDArray[np.float32],
+    score: NDArray[np.float32],
+    label: NDArray[np.int64],
+    truth_xyxy: NDArray[np.float32],
+    truth_label: NDArray[np.int64],
+    scale: float = 1.0,
+) -> Scored:
+    """One image's detections, sorted by falling score, matched with its labels. scale: canvas pixels an image pixel."""
+    correct, claims = match(xyxy, label, truth_xyxy, truth_label)
+    height, truth_height = ((each[:, 3] - each[:, 1]).astype(np.float64) * scale for each in (xyxy, truth_xyxy))
+    overlap = box_iou(xyxy, truth_xyxy).max(axis=1, initial=0)
+    return Scored(correct, score.astype(np.float64), label, height, truth_label, truth_height, claims, overlap)
+
+
 def join(parts: Sequence[Scored]) -> Scored:
     """Images scored apart, as one set."""
     offsets = np.cumsum([0, *(len(part.truth_label) for part in parts)])
     claims = [np.where(p.claims >= 0, p.claims + o, -1) for p, o in zip(parts, offsets, strict=False)]
-    names = ("correct", "score", "label", "height", "truth_label", "truth_height")
+    names = ("correct", "score", "label", "height", "truth_label", "truth_height", "overlap")
     joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
     return Scored(**joined, claims=np.concatenate(claims))
 
@@ -186,7 +205,19 @@ def by_height(scored: Scored, low: float, high: float) -> Scored:
         scored.truth_label[inside],
         scored.truth_height[inside],
         np.full(int(keep.sum()), -1, np.int64),
+        scored.overlap[keep],
     )
+
+
+def on_labels(scored: Scored) -> Scored:
+    """Without the detections that touch no label.
+
+    Where annotators left cones out, such a detection may be right or wrong, and nobody can tell by the labels: this is
+    what the figures would be if all were right. A double of a hit, a loose box and a wrong class still count.
+    """
+    keep = scored.overlap >= _TOUCHES
+    names = ("correct", "score", "label", "height", "claims", "overlap")
+    return replace(scored, **{name: getattr(scored, name)[keep] for name in names})
 
 
 def _envelope(recall: NDArray[np.float64], precision: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from cone_detector.detector import CameraImage, StereoDetector
 from cone_detector.frames import Frame
 from cone_detector.letterbox import Letterbox
 from cone_detector.settings import Settings, Value
-from offline_tools.metrics import Scored, figures, join, match
+from offline_tools.metrics import Scored, figures, join, score_image
 from offline_tools.policies.sequences import Labelled, LabelledPair
 from offline_tools.policies.store import RowStore
 
@@ -140,10 +140,7 @@ def _above(found: Detections, confidence: float) -> Detections:
 
 def _match(found: Detections, boxes: NDArray[np.float32], label: NDArray[np.int64], scale: float) -> Scored:
     """scale: canvas pixels an image pixel."""
-    correct, claims = match(found.xyxy, found.label, boxes, label)
-    height = (found.xyxy[:, 3] - found.xyxy[:, 1]).astype(np.float64) * scale
-    truth_height = (boxes[:, 3] - boxes[:, 1]).astype(np.float64) * scale
-    return Scored(correct, found.score.astype(np.float64), found.label, height, label, truth_height, claims)
+    return score_image(found.xyxy, found.score, found.label, boxes, label, scale)
 
 
 def _share(hits: NDArray[np.bool_]) -> float:

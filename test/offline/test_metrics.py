@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cone_detector.classes import CLASS_NAMES
-from offline_tools.metrics import IOU_THRESHOLDS, Scored, box_iou, by_height, figures, match
+from offline_tools.metrics import IOU_THRESHOLDS, box_iou, by_height, figures, join, match, on_labels, score_image
 
 BLUE, YELLOW = 0, 4
 
@@ -19,16 +19,7 @@ def labels(*values):
 
 
 def scored(xyxy, score, label, truth, truth_label):
-    correct, claims = match(xyxy, label, truth, truth_label)
-    return Scored(
-        correct,
-        np.array(score, np.float64),
-        label,
-        (xyxy[:, 3] - xyxy[:, 1]).astype(np.float64),
-        truth_label,
-        (truth[:, 3] - truth[:, 1]).astype(np.float64),
-        claims,
-    )
+    return score_image(xyxy, np.array(score, np.float64), label, truth, truth_label)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +84,19 @@ def test_a_far_cone_hit_by_a_taller_box_is_no_false_alarm_among_near_ones():
     assert far.truth_height.tolist() == [20.0]
 
 
+def test_boxes_that_touch_no_label_can_be_left_out():
+    truth, truth_label = boxes((0, 0, 10, 20), (100, 0, 110, 20)), labels(BLUE, BLUE)
+    found = boxes((50, 0, 60, 20), (0, 0, 10, 20), (0, 12, 10, 32), (100, 0, 110, 20), (100, 18, 110, 38))
+    scene = scored(found, (0.9, 0.8, 0.7, 0.6, 0.5), labels(BLUE, BLUE, BLUE, YELLOW, BLUE), truth, truth_label)
+    np.testing.assert_allclose(scene.overlap, [0, 1, 0.25, 1, 1 / 19])
+    kept = on_labels(scene)
+    # A loose double and a wrong class stay; what lies beside all labels or barely on one goes.
+    assert kept.score.tolist() == [0.8, 0.7, 0.6]
+    assert kept.truth_label.tolist() == [BLUE, BLUE]
+    assert figures(kept).per_class["blue_cone"].map50 > figures(scene).per_class["blue_cone"].map50
+    assert on_labels(scored(found, (0.9, 0.8, 0.7, 0.6, 0.5), labels(*[BLUE] * 5), boxes(), labels())).score.size == 0
+
+
 def random_scene(seed):
     draw = np.random.default_rng(seed)
     parts = []
@@ -107,8 +111,7 @@ def random_scene(seed):
         score = draw.uniform(0.05, 1, len(xyxy))
         order = np.argsort(-score)
         parts.append(scored(xyxy[order], score[order], label[order], truth, truth_label))
-    names = ("correct", "score", "label", "height", "truth_label", "truth_height", "claims")
-    return Scored(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    return join(parts)
 
 
 @pytest.mark.offline
