@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from numba import njit, types
+from numba.core.dispatcher import Dispatcher
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -55,7 +56,8 @@ def compiled(*arguments: Any) -> Callable[[Function], Function]:
             result = njit(arguments, **_OPTIONS)(function)
             _say("at every start: let NUMBA_CACHE_DIR name a folder that can be written")
         else:
-            if not result.stats.cache_hits:
+            # NUMBA_DISABLE_JIT=1, for a debugger, leaves the function as it is.
+            if isinstance(result, Dispatcher) and not result.stats.cache_hits:
                 _say("once")
         return result
 

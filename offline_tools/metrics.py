@@ -212,8 +212,9 @@ def by_height(scored: Scored, low: float, high: float) -> Scored:
 def on_labels(scored: Scored) -> Scored:
     """Without the detections that touch no label.
 
-    Where annotators left cones out, such a detection may be right or wrong, and nobody can tell by the labels: this is
-    what the figures would be if all were right. A double of a hit, a loose box and a wrong class still count.
+    Where annotators left cones out, such a detection may be right or wrong, and nobody can tell by the labels. So these
+    figures are an upper bound: false alarms beside all labels are left out with them. A double of a hit, a loose box
+    and a wrong class still count.
     """
     keep = scored.overlap >= _TOUCHES
     names = ("correct", "score", "label", "height", "claims", "overlap")

@@ -3,6 +3,9 @@
 
 import ast
 import builtins
+import os
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -85,3 +88,9 @@ def test_a_view_takes_memory_of_any_layout():
     fixed = values.copy()
     fixed.flags.writeable = False
     assert [corner(each) for each in (values, values.T, values[:, ::2], fixed)] == [11, 11, 10, 11]
+
+
+def test_without_compilation_the_package_can_still_be_imported():
+    """For a debugger: NUMBA_DISABLE_JIT=1 leaves the functions as they are written."""
+    code = "import cone_detector.boxes, cone_detector.stereo.locator"
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "NUMBA_DISABLE_JIT": "1"}, check=True)

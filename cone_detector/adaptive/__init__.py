@@ -5,7 +5,7 @@ from cone_detector.adaptive.budget import Budget
 from cone_detector.adaptive.evidence import Evidence
 from cone_detector.adaptive.merge import cut_by_strip, merge
 from cone_detector.adaptive.passes import NO_ROWS, Conditions, Rows, Sight, Step
-from cone_detector.adaptive.policies import Decision, Policy, make_policy
+from cone_detector.adaptive.policies import Decision, Policy, make_policy, resolved
 
 __all__ = [
     "NO_ROWS",
@@ -20,4 +20,5 @@ __all__ = [
     "cut_by_strip",
     "make_policy",
     "merge",
+    "resolved",
 ]

@@ -184,15 +184,21 @@ class Predictive:
         return cut_by_strip(rows, top, self._strip, self._canvas_height)
 
 
+def resolved(settings: Settings, manifests: Mapping[str, Manifest]) -> Settings:
+    """The settings with the policy's name that `auto` stands for; others as they are."""
+    if settings["policy.name"] != "auto":
+        return settings
+    # Measured (docs/adaptive.md): a band finds about what 640 does, for little more than half; the cascade costs more.
+    band = settings.changed({"policy.name": "band"})
+    return band if _runs(band, manifests) else settings.changed({"policy.name": "fixed_640"})
+
+
 def make_policy(settings: Settings, manifests: Mapping[str, Manifest]) -> Policy:
     """The policy that `policy.name` names, without any memory. manifests: of the passes at hand.
 
     Raises SettingError where a pass is missing that the policy needs.
     """
-    if settings["policy.name"] == "auto":
-        # Measured (docs/adaptive.md): a band finds more than 640 does and costs less; the cascade costs more.
-        band = settings.changed({"policy.name": "band"})
-        settings = band if _runs(band, manifests) else settings.changed({"policy.name": "fixed_640"})
+    settings = resolved(settings, manifests)
     name, needed = settings["policy.name"], passes_of(settings)
     if missing := [each for each in needed if each not in manifests]:
         raise SettingError(

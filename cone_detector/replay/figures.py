@@ -27,6 +27,10 @@ _KNOWN = {
         "the same policies at the costs that are expected of the car's GPU",
         "cone-tools policies --costs docs/benchmarks/rtx4060.json --only-costs",
     ),
+    "adaptive_val": (
+        "the same policies on the real val clips alone, at those costs",
+        "cone-tools policies --data DATASET --costs docs/benchmarks/rtx4060.json --only-costs",
+    ),
     "adaptive_nvidia-h200": (
         "the same policies at the costs of a GPU that was measured",
         "cone-tools policies --costs docs/benchmarks/h200_costs.json --only-costs",
@@ -47,7 +51,10 @@ _KNOWN = {
     "rtx4060": ("latency expected of the car's GPU, from that of another", "cone-tools projection"),
     "sensitivity": ("which parts of the network suffer from INT8", "cone-tools sensitivity"),
     "stereo": ("depth against exact truth: errors, covariance, time", "cone-tools stereo"),
-    "test_ledger": ("every look that was ever taken at the test split", "cone-tools evaluate --split test"),
+    "test_ledger": (
+        "every look that was ever taken at the test split",
+        "cone-tools evaluate --split test, cone-tools final",
+    ),
     "transport": ("two camera streams with and without the profile", "cone_detector.ros.transport_benchmark"),
 }
 
@@ -129,7 +136,7 @@ def _summary(records: Mapping[str, Any]) -> list[Row]:
     if adaptive := records.get("adaptive"):
         rows.append(
             (
-                "default policy beside fixed 640: cost; mAP50; recall of far cones",
+                "default policy beside fixed 640, real and rendered frames: cost; mAP50; recall of far cones",
                 f"{adaptive['cost_ratio']:.2f} x; {-adaptive['map50_loss_pt']:+.1f} points; "
                 f"{-adaptive['far_recall_loss_pt']:+.1f} points",
                 "adaptive",

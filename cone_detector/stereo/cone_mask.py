@@ -19,7 +19,7 @@ _NEARER_PX = 1.0
 @inlined
 def _half_width(down: np.float32) -> np.float32:
     """The outline's, in half boxes. down: where in the box, 0 at its top and 1 at its bottom."""
-    return np.float32(_TOP) + np.float32(1 - _TOP) * down if down < _PLATE_BEGINS else np.float32(_PLATE)
+    return np.float32(_TOP) + np.float32(1 - _TOP) * down if down < np.float32(_PLATE_BEGINS) else np.float32(_PLATE)
 
 
 @compiled(INT, INT, DOUBLE)

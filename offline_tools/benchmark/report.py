@@ -51,10 +51,9 @@ def write_table(report: Path, table: Path) -> None:
     found = json.loads(report.read_text())
     machine = found["machine"]
     engines = sorted(found["engines"], key=lambda one: (one["model"], -int(one["canvas"]), one["precision"]))
-    counts = sorted({one["frames"] for one in engines})
-    pairs = " or ".join(str(count) for count in counts)
     columns: dict[str, Callable[[Record], str]] = {
         "plan": lambda one: f"{one['model']} {one['canvas']} {one['precision']}",
+        "pairs": lambda one: str(one["frames"]),
         "limit": lambda one: f"{one['limit_graph_ms']:.3f}",
         "network": lambda one: f"{one['gpu_compute_ms_p50']:.3f}",
         "GPU": lambda one: f"{one['gpu_graph_ms_p50']:.3f}",
@@ -72,7 +71,7 @@ def write_table(report: Path, table: Path) -> None:
         f"# TensorRT on {machine['gpu']}",
         "",
         f"Written by `cone-tools benchmark` from `{report.name}`. {engines[0]['runtime']}, driver {machine['driver']}, "
-        f"{machine['cpu']}, Python {machine['python']}; {pairs} pairs of 1280x720 images a figure.",
+        f"{machine['cpu']}, Python {machine['python']}; pairs of 1280x720 images.",
         "Milliseconds a pair, p50 or p50 / p99. `limit`: the network alone, enqueued over and over, waited for once. "
         "`network`, `GPU`: by CUDA events, the latter with upload and download. `rows`: from the call to rows on the "
         "host. `no graph`: the same kernel by kernel, and how many times slower. `2D`, `3D`: from two camera images to "

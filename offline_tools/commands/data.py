@@ -79,8 +79,8 @@ def run(args: argparse.Namespace) -> int:
             )
         counts = ", ".join(f"{count} {name}" for name, count in sorted(done.added.items())) or "none"
         print(f"{done.data}: labels added to {done.frames} training frames: {counts}")
-        if done.sheet:
-            print(f"look at {done.sheet} before you train on them")
+        if done.sheets:
+            print(f"look at {', '.join(map(str, done.sheets))} before you train on them")
         return 0
     prepared = prepare(read_config(args.config).sources, args.folder, guard_of(args))
     print(f"{prepared.data}: {prepared.images['train']} images to train on, {prepared.images['val']} to validate")

@@ -75,7 +75,7 @@ def _table(results: list[Result]) -> Table:
     rows = {
         "mAP50": [result.figures.map50 for result in results],
         "mAP50-95": [result.figures.map50_95 for result in results],
-        "mAP50 without boxes that touch no label": [result.on_labels.map50 for result in results],
+        "mAP50 without boxes on no label (IoU under 0.1)": [result.on_labels.map50 for result in results],
         "precision at best F1": [result.figures.precision for result in results],
         "recall at best F1": [result.figures.recall for result in results],
         "best F1 at confidence": [result.figures.confidence for result in results],

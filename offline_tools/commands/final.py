@@ -16,12 +16,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from cone_detector.adaptive import resolved
+from cone_detector.adaptive.passes import passes_of
 from cone_detector.engine.select import choose_for, load
 from cone_detector.replay.parameters import parse_parameters
 from cone_detector.settings import Settings
 from offline_tools.commands.options import add_source, guard_of, source_of
 from offline_tools.ledger import DEFAULT_LEDGER
-from offline_tools.policies.final import look, write
+from offline_tools.policies.final import look, read, write
 from offline_tools.policies.judge import Judge
 from offline_tools.policies.model import model_of
 from offline_tools.policies.sequences import read_sequences
@@ -42,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json",
         type=Path,
-        default=Path("docs/benchmarks/policy_test.json"),
+        default=DEFAULT_LEDGER.with_name("policy_test.json"),
         metavar="FILE",
         help="add to this file (%(default)s)",
     )
@@ -53,13 +55,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carries the command out; returns the exit code."""
     console = Console()
-    changes = parse_parameters(args.param)
+    read(args.json)  # a look that cannot be written down is not taken
+    settings = Settings(parse_parameters(args.param))
     labelled = read_sequences([source_of(args)], [], guard_of(args), final=True)
-    choice = choose_for(Settings(changes), args.engines, ("320", "640"))
+    choice = choose_for(settings, args.engines, ("320", "640"))
     console.print(f"{labelled.frames} frames; engine: {choice.reason}")
     store = RowStore(load(choice, 1))
     try:
-        found = look(Judge(store, labelled), labelled, changes, model_of(choice), args.force, args.ledger)
+        settings = resolved(settings, store.manifests)
+        model = model_of(choice, passes_of(settings))
+        found = look(Judge(store, labelled), labelled, settings, model, args.force, args.ledger)
     finally:
         store.close()
     write(args.json, found)

@@ -2,7 +2,7 @@
 """Labels that annotators left out: cones that a trained network is sure of, although training told it otherwise.
 
 A cone without a label is trained as background. A network that finds it all the same is nearly always right, but not
-always: look at the sheet before you train on the result.
+always: look at the sheets before you train on the result.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,12 +22,13 @@ from numpy.typing import NDArray
 from cone_detector.classes import CLASS_COLOURS_BGR, CLASS_NAMES
 from cone_detector.detections import Detections
 from cone_detector.draw import contact_sheet
-from cone_detector.engine.manifest import read_manifest
+from cone_detector.engine.manifest import ManifestError, read_manifest
 from cone_detector.frames import Frame
+from cone_detector.settings import Settings
 from offline_tools.datasets import read_dataset
 from offline_tools.datasets.guard import Purpose, SplitGuard
-from offline_tools.datasets.prepare import Source, read_boxes, read_image, write_frame
-from offline_tools.datasets.sample import DatasetError
+from offline_tools.datasets.prepare import Source, labels_of, read_boxes, write_frame, write_sample
+from offline_tools.datasets.sample import DatasetError, Sample
 from offline_tools.detect import detect
 from offline_tools.metrics import box_iou
 
@@ -35,20 +36,22 @@ from offline_tools.metrics import box_iou
 # within the box, is of the same cone.
 _SAME_IOU = 0.15
 _SAME_INSIDE = 0.6
-# What the sheet shows of each: at least so many pixels around it, enlarged.
+# By this file a folder is known as one of these.
+_MARK = "completed.json"
+# What a sheet shows of each: at least so many pixels around it, enlarged.
 _SHOWN_PX = 40
 _TILE_PX = 96
-_MOST_TILES = 400
+_TILES = (20, 20)
 
 
 @dataclass(frozen=True)
 class Completed:
-    """What was written. added: labels by class. frames: those that got any. sheet: picture of what was added."""
+    """What was written. added: labels by class. frames: those that got any. sheets: pictures of all that was added."""
 
     data: Path
     added: Counter[str]
     frames: int
-    sheet: Path | None
+    sheets: Sequence[Path]
 
 
 def complete(
@@ -64,48 +67,91 @@ def complete(
 
     Val stays as it was labelled, since figures must not follow a network. confidence: lowest score of a cone that is
     added; smallest_px: its lowest height in the prepared image. progress: called with images done and images in all.
-    Raises DatasetError where the folder is somebody else's, two images have one name, or one is of the test split.
+    What was there before is replaced when all is done.
+    Raises DatasetError where the folder is somebody else's or the source's own, a split is empty, two images have one
+    name or one is of the test split; ManifestError for a pass that sees a strip only; SettingError.
     """
-    if directory.exists() and any(directory.iterdir()) and not (directory / "completed.json").exists():
+    changes = {"confidence": confidence}
+    Settings(changes)
+    manifest = read_manifest(manifest_path)
+    if manifest.strip:
+        raise ManifestError(f"{manifest_path}: pass '{manifest.name}' sees a strip of the canvas only: name one of 640")
+    _check_target(directory, source.path)
+    samples = _open(source, guard)
+    half_done = directory.with_name(directory.name + ".tmp")
+    shutil.rmtree(half_done, ignore_errors=True)
+    for sample in samples.get("val", ()):
+        write_sample(sample, source, half_done / "val", sample.image.stem)
+    added: Counter[str] = Counter()
+    sheets = _Sheets(half_done)
+    frames = 0
+    for sample, frame, found in detect(manifest_path, manifest, samples["train"], source, changes, progress):
+        size = np.array(frame.size * 2, np.float32)
+        known = read_boxes(sample, source) * size
+        new = _missing(found, known, smallest_px)
+        boxes, label = labels_of(sample, source, frame.pixels)
+        boxes = np.concatenate((boxes, np.clip(found.xyxy[new] / size, 0, 1)))
+        label = np.concatenate((label, found.label[new]))
+        write_frame(frame.pixels, boxes, label, half_done / "train", sample.image.stem)
+        added.update(CLASS_NAMES[index] for index in found.label[new])
+        frames += bool(len(new))
+        for index in new:
+            sheets.add(_tile(frame, found, index))
+    names = sheets.finish()
+    splits = {split: f"{split}/images" for split in samples}
+    (half_done / "data.yaml").write_text(yaml.safe_dump({**splits, "names": list(CLASS_NAMES)}, sort_keys=False))
+    settings = {"confidence": confidence, "smallest_px": smallest_px, "model_sha256": manifest.file_sha256}
+    facts = {"source": source.path.name, **settings, "added": dict(added), "frames": frames}
+    (half_done / _MARK).write_text(json.dumps(facts, indent=1) + "\n")
+    shutil.rmtree(directory, ignore_errors=True)
+    half_done.rename(directory)
+    return Completed(directory / "data.yaml", added, frames, [directory / name for name in names])
+
+
+def _check_target(directory: Path, source: Path) -> None:
+    if directory.exists() and any(directory.iterdir()) and not (directory / _MARK).exists():
         raise DatasetError(f"{directory} is not empty and was not made by this tool: give another folder")
+    here, there = directory.resolve(), source.resolve()
+    if here == there or here in there.parents or there in here.parents:
+        raise DatasetError(f"{directory} lies in {source} or holds it: give a folder beside the dataset")
+
+
+def _open(source: Source, guard: SplitGuard) -> dict[str, Sequence[Sample]]:
     dataset = read_dataset(source.path)
     samples = {"train": guard.open(dataset, "train", Purpose.TRAIN)}
     if "val" in dataset.splits:
         samples["val"] = guard.open(dataset, "val", Purpose.VALIDATE)
-    for split, found_there in samples.items():
-        name, times = Counter(sample.image.stem for sample in found_there).most_common(1)[0]
+    for split, found in samples.items():
+        if not found:
+            raise DatasetError(f"split '{split}' of {source.path} holds no image")
+        name, times = Counter(sample.image.stem for sample in found).most_common(1)[0]
         if times > 1:
             raise DatasetError(f"{times} images of {split} are called {name}: give each a name of its own")
-    shutil.rmtree(directory, ignore_errors=True)
-    for sample in samples.get("val", ()):
-        boxes = read_boxes(sample, source)
-        write_frame(read_image(sample.image, source), boxes, sample.label, directory / "val", sample.image.stem)
-    manifest = read_manifest(manifest_path)
-    added: Counter[str] = Counter()
-    tiles: list[NDArray[np.uint8]] = []
-    frames = 0
-    for sample, frame, found in detect(
-        manifest_path, manifest, samples["train"], source, {"confidence": confidence}, progress
-    ):
-        size = np.array(frame.size * 2, np.float32)
-        labelled = read_boxes(sample, source)
-        new = _missing(found, labelled * size, smallest_px)
-        boxes = np.concatenate((labelled, np.clip(found.xyxy[new] / size, 0, 1)))
-        label = np.concatenate((sample.label, found.label[new]))
-        write_frame(frame.pixels, boxes, label, directory / "train", sample.image.stem)
-        added.update(CLASS_NAMES[index] for index in found.label[new])
-        frames += bool(len(new))
-        tiles += [_tile(frame, found, index) for index in new[: max(0, _MOST_TILES - len(tiles))]]
-    sheet = directory / "added.png" if tiles else None
-    if sheet is not None:
-        cv2.imwrite(str(sheet), contact_sheet(tiles, columns=20, width=_TILE_PX))
-    data = directory / "data.yaml"
-    splits = {split: f"{split}/images" for split in samples}
-    data.write_text(yaml.safe_dump({**splits, "names": list(CLASS_NAMES)}, sort_keys=False))
-    settings = {"confidence": confidence, "smallest_px": smallest_px, "model_sha256": manifest.file_sha256}
-    facts = {"source": source.path.name, **settings, "added": dict(added), "frames": frames}
-    (directory / "completed.json").write_text(json.dumps(facts, indent=1) + "\n")
-    return Completed(data, added, frames, sheet)
+    return samples
+
+
+class _Sheets:
+    """Pictures of many tiles each, written as they fill."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._tiles: list[NDArray[np.uint8]] = []
+        self._names: list[str] = []
+
+    def add(self, tile: NDArray[np.uint8]) -> None:
+        """Adds a tile to the last sheet."""
+        self._tiles.append(tile)
+        if len(self._tiles) == _TILES[0] * _TILES[1]:
+            self.finish()
+
+    def finish(self) -> Sequence[str]:
+        """Writes the last sheet; returns the names of all."""
+        if self._tiles:
+            self._names.append(f"added_{len(self._names) + 1:02d}.png")
+            sheet = contact_sheet(self._tiles, columns=_TILES[0], width=_TILE_PX)
+            cv2.imwrite(str(self._directory / self._names[-1]), sheet)
+            self._tiles.clear()
+        return self._names
 
 
 def _missing(found: Detections, labelled: NDArray[np.float32], smallest_px: float) -> NDArray[np.intp]:

@@ -135,11 +135,17 @@ def read_boxes(sample: Sample, source: Source) -> NDArray[np.float32]:
 def write_sample(sample: Sample, source: Source, directory: Path, name: str) -> None:
     """Writes one image and those of its boxes that are not too small, in YOLO's layout under `directory`."""
     image = read_image(sample.image, source)
+    write_frame(image, *labels_of(sample, source, image), directory, name)
+
+
+def labels_of(
+    sample: Sample, source: Source, image: NDArray[np.uint8]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Those boxes and labels of `sample` that are not too small on `image`, which `read_image` returned."""
     boxes = read_boxes(sample, source)
     height, width = image.shape[:2]
-    sides = (boxes[:, 2:] - boxes[:, :2]) * (width, height)
-    keep = (sides >= source.smallest).all(axis=1)
-    write_frame(image, boxes[keep], sample.label[keep], directory, name)
+    keep = ((boxes[:, 2:] - boxes[:, :2]) * (width, height) >= source.smallest).all(axis=1)
+    return boxes[keep], sample.label[keep]
 
 
 def write_frame(

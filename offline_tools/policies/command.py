@@ -76,6 +76,9 @@ def run(args: argparse.Namespace) -> int:
     if args.only_costs and (args.paced or not args.costs):
         console.print("[red]--only-costs needs --costs, and no --paced: that runs on this machine")
         return 1
+    if args.budget_ms < 0 or (args.budget_ms and args.costs and not (args.only_costs and len(args.costs) == 1)):
+        console.print("[red]--budget-ms is of one machine: this one without --costs, or one --costs with --only-costs")
+        return 1
     try:
         guard = SplitGuard.load()
         labelled = read_sequences([Source(path, aspect=args.aspect) for path in args.data], args.stereo, guard)

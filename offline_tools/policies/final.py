@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The look at the test split: what the node finds there as it drives, all passes of its policy together."""
+"""The look at the test split: what the passes of a policy find there together."""
 
 from __future__ import annotations
 
@@ -9,34 +9,36 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cone_detector.settings import SettingError, Settings, Value
+from cone_detector.adaptive.passes import passes_of
+from cone_detector.settings import SettingError, Settings
 from offline_tools.ledger import Entry, record, refuse_second_look
-from offline_tools.policies.judge import Judge, Outcome
+from offline_tools.policies.judge import Judge
 from offline_tools.policies.report import write_json
 from offline_tools.policies.sequences import Labelled
 
+# One pass is what it is, whatever the other settings of a policy say.
+_NAME = "policy.name"
+
 
 def look(
-    judge: Judge,
-    labelled: Labelled,
-    changes: Mapping[str, Value],
-    model: Mapping[str, str],
-    force: bool,
-    ledger: Path,
+    judge: Judge, labelled: Labelled, settings: Settings, model: Mapping[str, str], force: bool, ledger: Path
 ) -> dict[str, Any]:
-    """One entry of docs/benchmarks/policy_test.json: the defaults with `changes` on the test sequences `labelled`.
+    """One entry of docs/benchmarks/policy_test.json: the policy of `settings` on the test sequences `labelled`.
 
-    model: name, precision and runtime of the engine, and sha256 of all its files. It is entered in the ledger together
-    with the policy's settings. Raises LedgerError where both were there before and not `force`; SettingError for a
-    change of anything else than the policy, which is not what is judged here.
+    settings: of which `policy.name` is not auto, and nothing but policy.* differs from the defaults. model: name,
+    precision and runtime of the engine, and sha256 of the files of the policy's passes. It is entered in the ledger
+    together with the policy's settings. Raises LedgerError where both were there before and not `force`; SettingError
+    for a change of anything else than the policy, which is not what is judged here.
     """
+    changes = {name: value for name, value in settings.items() if value != Settings()[name]}
     if others := [name for name in changes if not name.startswith("policy.")]:
         raise SettingError(f"{', '.join(others)}: the final look takes other settings of policy.* only")
-    policy = {name: value for name, value in Settings(changes).items() if name.startswith("policy.")}
+    passes = passes_of(settings)
+    counts = {name: value for name, value in settings.items() if name.startswith("policy.") and len(passes) > 1}
+    policy = {**counts, _NAME: settings[_NAME]}
     sha256 = hashlib.sha256((model["sha256"] + json.dumps(policy, sort_keys=True)).encode()).hexdigest()
     forced = refuse_second_look(sha256, labelled.sha256, force, ledger)
     outcome = judge.judge(changes)
-    passes = _in_order(outcome)
     title = f"{' and '.join(passes)}, {model['name']} {model['precision']} {model['runtime']}"
     map50, map50_95 = round(outcome.map50, 4), round(outcome.map50_95, 4)
     record(Entry(title, sha256, labelled.sha256, map50, map50_95, forced=forced), ledger)
@@ -49,8 +51,8 @@ def look(
         "recall_far": round(outcome.recall_far, 4),
         "precision": round(outcome.precision, 4),
         "escalation_rate": round(outcome.escalation_rate, 4),
-        "passes": passes,
-        "changes": dict(changes),
+        "passes": list(passes),
+        "changes": dict(sorted(changes.items())),
         "model": dict(model),
         "policy_sha256": sha256,
         "data_sha256": labelled.sha256,
@@ -58,15 +60,18 @@ def look(
     }
 
 
+def read(file: Path) -> list[dict[str, Any]]:
+    """The entries of a file that `write` wrote; none where there is no file yet. Raises ValueError for another file."""
+    if not file.exists():
+        return []
+    try:
+        return list(json.loads(file.read_text())["policies"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{file} is no record of `cone-tools final` ({error!r}): name another one") from error
+
+
 def write(file: Path, entry: Mapping[str, Any]) -> None:
     """Adds an entry to the file; an older one of the same policy, engine and images goes."""
     key = ("policy_sha256", "data_sha256")
-    known = json.loads(file.read_text())["policies"] if file.exists() else []
-    kept = [one for one in known if any(one[name] != entry[name] for name in key)]
+    kept = [one for one in read(file) if any(one[name] != entry[name] for name in key)]
     write_json(file, {"policies": [*kept, dict(entry)]})
-
-
-def _in_order(outcome: Outcome) -> list[str]:
-    """The passes that ran, a frame's first ones first."""
-    longest = max(outcome.passes, key=len)
-    return [*longest, *sorted({name for names in outcome.passes for name in names} - {*longest})]

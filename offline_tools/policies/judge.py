@@ -99,13 +99,14 @@ class Judge:
         if key not in self._scored:
             self._script.steps = steps
             found = self._scorer.process(0, _images(pair, self._store)).detections
-            whole, certain = [], []
+            whole: list[Scored] = []
+            certain: list[Scored] = []
             for eye, truth in enumerate(pair.truth):
                 size = np.array(pair.size * 2, np.float32)
                 boxes, label = truth.xyxy * size, truth.label
                 scale = Letterbox.fit(pair.size, self._store.manifests["640"].canvas).scale[1]
-                whole.append(_match(found[eye], boxes, label, scale))
-                certain.append(_match(_above(found[eye], confidence), boxes, label, scale))
+                for scored, some in ((whole, found[eye]), (certain, _above(found[eye], confidence))):
+                    scored.append(score_image(some.xyxy, some.score, some.label, boxes, label, scale))
             self._scored[key] = join(whole), join(certain)
         return self._scored[key]
 
@@ -136,11 +137,6 @@ def _images(pair: LabelledPair, store: RowStore) -> tuple[CameraImage, CameraIma
 def _above(found: Detections, confidence: float) -> Detections:
     sure = found.score >= np.float32(confidence)
     return Detections(found.xyxy[sure], found.score[sure], found.label[sure])
-
-
-def _match(found: Detections, boxes: NDArray[np.float32], label: NDArray[np.int64], scale: float) -> Scored:
-    """scale: canvas pixels an image pixel."""
-    return score_image(found.xyxy, found.score, found.label, boxes, label, scale)
 
 
 def _share(hits: NDArray[np.bool_]) -> float:

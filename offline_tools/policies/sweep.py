@@ -106,12 +106,15 @@ def sweep(outcomes: Sequence[tuple[Candidate, Outcome]], costs: Costs, limits: L
     found = _sweep(outcomes, costs, limits)
     if not costs.simulated:
         return found
-    ends = [_sweep(outcomes, costs.tilted(percent), limits).chosen for percent in (costs.error_pct, -costs.error_pct)]
     if limits.budget_ms:
-        same = all(one.candidate == found.chosen.candidate for one in ends)
+        within = found.chosen.p99_ms * (1 + costs.error_pct / 100) <= limits.budget_ms
+        firm = "within it even with" if within else "not certain, since it may take longer by"
     else:
+        ends = [
+            _sweep(outcomes, costs.tilted(percent), limits).chosen for percent in (costs.error_pct, -costs.error_pct)
+        ]
         same = all(_fixed(one) == _fixed(found.chosen) for one in ends)
-    firm = "the same at either end of" if same else "not certain, since another choice lies within"
+        firm = "the same at either end of" if same else "not certain, since another choice lies within"
     return replace(found, reason=f"{found.reason}; {firm} the {costs.error_pct:.0f} % that the costs may be off")
 
 

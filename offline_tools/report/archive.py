@@ -32,6 +32,8 @@ KNOWN = {
         Known("campaign.json", Kind.MEASURED, "the trained variants and the gate", _CAMPAIGN),
         Known("accuracy.json", Kind.MEASURED, "the accuracy of each engine file", _EVALUATE),
         Known("test_ledger.json", Kind.MEASURED, "the looks at the test split", _EVALUATE + " --split test"),
+        Known("policy_test.json", Kind.MEASURED, "the looks of whole policies at the test split",
+              "cone-tools final --data DATASET"),
         Known("data_check.json", Kind.MEASURED, "what the data is made of and its near twins",
               "cone-tools data check DATASET --json docs/benchmarks/data_check.json"),
         Known("h200.json", Kind.MEASURED, "the latency of TensorRT engines on a GPU",

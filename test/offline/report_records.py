@@ -369,6 +369,12 @@ def adaptive_on_the_car():
     return record
 
 
+def policy_test():
+    """A look at a policy that is in nobody's ledger here."""
+    figures = {"map50": 0.738, "map50_95": 0.374, "recall_far": 0.741, "recall_near": 0.877, "precision": 0.527}
+    return {"policies": [{"passes": ["320", "band"], **figures, "policy_sha256": "another policy"}]}
+
+
 WRITERS = {
     "accuracy.json": accuracy,
     "test_ledger.json": ledger,
@@ -382,6 +388,7 @@ WRITERS = {
     "stereo.json": stereo,
     "sensitivity.json": sensitivity,
     "data_check.json": data_check,
+    "policy_test.json": policy_test,
 }
 _EPOCHS = """epoch, metrics/mAP50(B), metrics/mAP50-95(B)
 1,0.501,0.25

@@ -120,9 +120,16 @@ def test_the_final_look_at_a_policy_is_taken_once(world, capsys):
     assert main([*command, "--param", "policy.name=fixed_320"]) == 1
     assert "was evaluated on this test split" in capsys.readouterr().err
     assert main([*command, "--param", "policy.name=fixed_640"]) == 0
+    assert main(command) == 0
+    assert main([*command, "--param", "policy.name=band"]) == 1, "auto stands for it"
+    (folder / "other.json").write_text("{}")
+    assert main([*command, "--param", "policy.name=cascade", "--json", str(folder / "other.json")]) == 1
+    assert "is no record of `cone-tools final`" in capsys.readouterr().err
+    assert len(json.loads((folder / "ledger.json").read_text())["entries"]) == 3
     assert main([*command, "--param", "policy.nme=band"]) == 1
     looks = json.loads((folder / "look.json").read_text())["policies"]
     assert [(one["passes"], one["split"], one["forced"]) for one in looks] == [
         (["320"], "test", False),
         (["640"], "test", False),
+        (["320", "band"], "test", False),
     ]

@@ -98,6 +98,24 @@ def test_what_finds_most_in_a_given_time_is_chosen_whatever_640_costs(outcomes, 
     assert f"the most that {budget_ms:g} ms a pair buy" in found.reason
 
 
+@pytest.mark.parametrize(
+    ("budget_ms", "said"), [(2.0, "within it even with the 12 %"), (1.8, "may take longer by the 12 %")]
+)
+def test_of_a_budget_and_simulated_costs_it_says_whether_their_error_could_break_it(outcomes, budget_ms, said):
+    costs = replace(LAUNCH_BOUND, simulated=True, error_pct=12.0)
+    found = sweep(outcomes, costs, Limits(budget_ms=budget_ms))
+    assert found.chosen.p99_ms == pytest.approx(1.7)
+    assert said in found.reason
+
+
+@pytest.mark.parametrize("options", [["--budget-ms", "-1"], ["--budget-ms", "3", "--costs", "rtx.json"]])
+def test_a_budget_is_of_one_machine(options, capsys):
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    assert command.run(parser.parse_args(options)) == 1
+    assert "--budget-ms is of one machine" in capsys.readouterr().out
+
+
 def test_a_time_that_no_policy_keeps_to_is_refused_with_the_fastest(outcomes):
     with pytest.raises(SweepError, match=r"no policy takes 0\.5 ms or less on a GPU: the fastest takes 0\.80"):
         sweep(outcomes, LAUNCH_BOUND, Limits(budget_ms=0.5))
@@ -296,26 +314,31 @@ ALWAYS_BOTH = {"policy.name": "zoom", "policy.strip_after_640": True, "policy.ba
 
 def test_a_policy_sees_the_test_split_once(tmp_path):
     ledger, model = tmp_path / "ledger.json", {"name": "m", "precision": "int8", "runtime": "r", "sha256": "1"}
-    judge = Judge(RowStore(ResolutionEngine()), labelled := approach(32))
-    found = look(judge, labelled, {}, model, False, ledger)
-    assert found["passes"] == ["320", "band"]  # at the latest when policy.refresh_frames have gone by
-    assert found["map50"] == round(judge.judge({"policy.name": "band"}).map50, 4)
+    judge = Judge(RowStore(ResolutionEngine()), labelled := approach(4))
+
+    def take(changes, sha256="1", force=False):
+        return look(judge, labelled, Settings(changes), {**model, "sha256": sha256}, force, ledger)
+
+    found = take(ALWAYS_BOTH)
+    assert found["passes"] == ["640", "zoom"]
+    assert found["map50"] == round(judge.judge(ALWAYS_BOTH).map50, 4)
     (entry,) = read_ledger(ledger)
     assert (entry.map50, entry.data_sha256, entry.forced) == (found["map50"], labelled.sha256, False)
     with pytest.raises(LedgerError, match="was evaluated on this test split"):
-        look(judge, labelled, {}, model, False, ledger)
+        take(ALWAYS_BOTH)
+    with pytest.raises(SettingError, match="nms_iou: the final look takes other settings of policy"):
+        take({"nms_iou": 0.7})
     file = tmp_path / "policy_test.json"
     write(file, found)
-    for changes, sha256, force in (({}, "1", True), ({}, "2", False), (ALWAYS_BOTH, "1", False)):
-        found = look(judge, labelled, changes, {**model, "sha256": sha256}, force, ledger)
-        assert found["forced"] == force
-        write(file, found)
-    assert found["passes"] == ["640", "zoom"]
+    for again in (take(ALWAYS_BOTH, force=True), take(ALWAYS_BOTH, "2"), take({"policy.name": "band"})):
+        write(file, again)
     kept = json.loads(file.read_text())["policies"]
     assert [(one["forced"], one["model"]["sha256"]) for one in kept] == [(True, "1"), (False, "2"), (False, "1")]
-    with pytest.raises(SettingError, match="nms_iou: the final look takes other settings of policy"):
-        look(judge, labelled, {"nms_iou": 0.7}, model, False, ledger)
     assert len(read_ledger(ledger)) == 4
+    # A fixed policy is the same whatever the settings of others say.
+    take({"policy.name": "fixed_640"})
+    with pytest.raises(LedgerError):
+        take({"policy.name": "fixed_640", "policy.size_limit_px": 11.0})
 
 
 @pytest.mark.parametrize("content", [None, "{}"])

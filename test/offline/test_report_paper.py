@@ -394,6 +394,14 @@ def test_a_look_at_the_engine_that_the_campaign_chose_is_of_none_that_was_replac
     assert "test chose nothing" in text_of(paper(tmp_path / "b", test_ledger=ledger, campaign=campaign))
 
 
+def test_a_look_at_a_policy_is_of_none_that_was_replaced(tmp_path):
+    ledger = {"entries": [records.ledger()["entries"][0] | {"model": "320 and band", "model_sha256": "policy"}]}
+    assert "no longer in use: 1." in text_of(paper(tmp_path / "a", test_ledger=ledger))
+    (look,) = records.policy_test()["policies"]
+    looks = {"policies": [look | {"policy_sha256": "policy"}]}
+    assert "test chose nothing" in text_of(paper(tmp_path / "b", test_ledger=ledger, policy_test=looks))
+
+
 @pytest.mark.parametrize(
     "key", ["name", "technique", "epochs", "seeds", "map50_val", "params", "gflops", "precision", "latency_ms"]
 )

@@ -106,7 +106,7 @@ def _ledger(section: Section, archive: Archive) -> None:
         )
         return
     kept = {entry.at("model_sha256").content for entry in accuracy.at("models")} if accuracy else set()
-    kept |= _chosen(archive)
+    kept |= _chosen(archive) | _policies(archive)
     titles = {
         "engine file": False,
         "hash": False,
@@ -121,12 +121,39 @@ def _ledger(section: Section, archive: Archive) -> None:
             [Column(title, numeric) for title, numeric in titles.items()],
             [_look(entry, kept) for entry in entries],
             prose(
-                "Every look at the test split, in order. A second one of the same file on the same images is refused "
-                "unless it is forced, and a forced one is marked for good."
+                "Every look at the test split, in order: of an engine file alone, or of all passes of a policy, which "
+                "are then named. A second one of the same on the same images is refused unless it is forced, and a "
+                "forced one is marked for good."
             ),
         )
     )
     _looks(section, ledger, entries, kept)
+    _whole_policies(section, archive)
+
+
+def _whole_policies(section: Section, archive: Archive) -> None:
+    looks = archive.find("policy_test.json")
+    if looks is None:
+        section.miss(KNOWN["policy_test.json"].what, KNOWN["policy_test.json"].command)
+        return
+    keys = ("map50", "map50_95", "recall_far", "recall_near", "precision")
+    titles = ("mAP50", "mAP50-95", "recall of far cones", "of near ones", "precision")
+    section.add(
+        table(
+            [Column("passes", False), *(Column(title, True) for title in titles)],
+            [
+                row(
+                    " and ".join(str(one.content) for one in entry.at("passes")),
+                    *(entry.at(key).value() for key in keys),
+                )
+                for entry in looks.at("policies")
+            ],
+            prose(
+                "All passes of a policy together, on test, clip by clip. Recall and precision are those of what the "
+                "node publishes at its default confidence."
+            ),
+        )
+    )
 
 
 def _chosen(archive: Archive) -> set[str]:
@@ -135,6 +162,12 @@ def _chosen(archive: Archive) -> set[str]:
     final = campaign.find("final_test") if campaign else None
     found = final.find("model_sha256") if final else None
     return {str(found.content)} if found else set()
+
+
+def _policies(archive: Archive) -> set[str]:
+    """The hashes under which policies, with all engine files of their passes, were looked at by `cone-tools final`."""
+    looks = archive.find("policy_test.json")
+    return {str(entry.at("policy_sha256").content) for entry in looks.at("policies")} if looks else set()
 
 
 def _look(entry: Node, kept: set[str]) -> Row:
