@@ -149,8 +149,8 @@ def _whole_policies(section: Section, archive: Archive) -> None:
                 for entry in looks.at("policies")
             ],
             prose(
-                "All passes of a policy together, on test, clip by clip. Recall and precision are those of what the "
-                "node publishes at its default confidence."
+                "All passes of a policy together, on test, clip by clip. Recall and precision are at the node's "
+                "default confidence."
             ),
         )
     )
