@@ -188,7 +188,7 @@ def resolved(settings: Settings, manifests: Mapping[str, Manifest]) -> Settings:
     """The settings with the policy's name that `auto` stands for; others as they are."""
     if settings["policy.name"] != "auto":
         return settings
-    # Measured (docs/adaptive.md): a band finds about what 640 does, for little more than half; the cascade costs more.
+    # Measured (docs/adaptive.md): a band finds more than 640 does and costs less; the cascade costs more.
     band = settings.changed({"policy.name": "band"})
     return band if _runs(band, manifests) else settings.changed({"policy.name": "fixed_640"})
 

@@ -52,7 +52,7 @@ def look(
         "precision": round(outcome.precision, 4),
         "escalation_rate": round(outcome.escalation_rate, 4),
         "passes": list(passes),
-        "changes": dict(sorted(changes.items())),
+        "policy": policy,
         "model": dict(model),
         "policy_sha256": sha256,
         "data_sha256": labelled.sha256,

@@ -106,7 +106,8 @@ def _ledger(section: Section, archive: Archive) -> None:
         )
         return
     kept = {entry.at("model_sha256").content for entry in accuracy.at("models")} if accuracy else set()
-    kept |= _chosen(archive) | _policies(archive)
+    kept |= _chosen(archive)
+    policies = _policies(archive)
     titles = {
         "engine file": False,
         "hash": False,
@@ -119,7 +120,7 @@ def _ledger(section: Section, archive: Archive) -> None:
     section.add(
         table(
             [Column(title, numeric) for title, numeric in titles.items()],
-            [_look(entry, kept) for entry in entries],
+            [_look(entry, kept, policies) for entry in entries],
             prose(
                 "Every look at the test split, in order: of an engine file alone, or of all passes of a policy, which "
                 "are then named. A second one of the same on the same images is refused unless it is forced, and a "
@@ -127,7 +128,7 @@ def _ledger(section: Section, archive: Archive) -> None:
             ),
         )
     )
-    _looks(section, ledger, entries, kept)
+    _looks(section, ledger, entries, kept | policies)
     _whole_policies(section, archive)
 
 
@@ -170,7 +171,8 @@ def _policies(archive: Archive) -> set[str]:
     return {str(entry.at("policy_sha256").content) for entry in looks.at("policies")} if looks else set()
 
 
-def _look(entry: Node, kept: set[str]) -> Row:
+def _look(entry: Node, kept: set[str], policies: set[str]) -> Row:
+    sha256 = entry.at("model_sha256").content
     return row(
         entry.at("model").label(),
         entry.at("model_sha256").label().cut(10),
@@ -178,7 +180,7 @@ def _look(entry: Node, kept: set[str]) -> Row:
         entry.at("map50_95").value(),
         entry.at("date").label().cut(16),
         "repeated by force" if entry.at("forced").content else "first",
-        "in use" if entry.at("model_sha256").content in kept else "not in use",
+        "a policy's" if sha256 in policies else "in use" if sha256 in kept else "not in use",
     )
 
 
