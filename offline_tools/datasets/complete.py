@@ -27,7 +27,7 @@ from cone_detector.frames import Frame
 from cone_detector.settings import Settings
 from offline_tools.datasets import read_dataset
 from offline_tools.datasets.guard import Purpose, SplitGuard
-from offline_tools.datasets.prepare import Source, labels_of, read_boxes, write_frame, write_sample
+from offline_tools.datasets.prepare import Source, large_enough, read_boxes, refuse_foreign, write_frame, write_sample
 from offline_tools.datasets.sample import DatasetError, Sample
 from offline_tools.detect import detect
 from offline_tools.metrics import box_iou
@@ -87,11 +87,11 @@ def complete(
     frames = 0
     for sample, frame, found in detect(manifest_path, manifest, samples["train"], source, changes, progress):
         size = np.array(frame.size * 2, np.float32)
-        known = read_boxes(sample, source) * size
-        new = _missing(found, known, smallest_px)
-        boxes, label = labels_of(sample, source, frame.pixels)
-        boxes = np.concatenate((boxes, np.clip(found.xyxy[new] / size, 0, 1)))
-        label = np.concatenate((label, found.label[new]))
+        known = read_boxes(sample, source)
+        new = _missing(found, known * size, smallest_px)
+        keep = large_enough(known, source, frame.pixels)
+        boxes = np.concatenate((known[keep], np.clip(found.xyxy[new] / size, 0, 1)))
+        label = np.concatenate((sample.label[keep], found.label[new]))
         write_frame(frame.pixels, boxes, label, half_done / "train", sample.image.stem)
         added.update(CLASS_NAMES[index] for index in found.label[new])
         frames += bool(len(new))
@@ -109,8 +109,7 @@ def complete(
 
 
 def _check_target(directory: Path, source: Path) -> None:
-    if directory.exists() and any(directory.iterdir()) and not (directory / _MARK).exists():
-        raise DatasetError(f"{directory} is not empty and was not made by this tool: give another folder")
+    refuse_foreign(directory, _MARK)
     here, there = directory.resolve(), source.resolve()
     if here == there or here in there.parents or there in here.parents:
         raise DatasetError(f"{directory} lies in {source} or holds it: give a folder beside the dataset")

@@ -64,8 +64,7 @@ def prepare(sources: Sequence[Source], directory: Path, guard: SplitGuard) -> Pr
 
     Raises DatasetError where a source is unreadable, has no train or val frames, or holds a test image.
     """
-    if directory.exists() and any(directory.iterdir()) and not (directory / "data.yaml").exists():
-        raise DatasetError(f"{directory} is not empty and was not made by this tool: give another folder")
+    refuse_foreign(directory, "data.yaml")
     shutil.rmtree(directory, ignore_errors=True)
     lists: dict[str, list[str]] = {"train": [], "val": []}
     counts = {"train": 0, "val": 0}
@@ -94,6 +93,12 @@ def prepare(sources: Sequence[Source], directory: Path, guard: SplitGuard) -> Pr
         json.dumps({"sources": [source.path.name for source in sources], "images": counts, "sha256": hashes}, indent=1)
     )
     return Prepared(data, counts, hashes)
+
+
+def refuse_foreign(directory: Path, mark: str) -> None:
+    """Raises DatasetError where a folder holds anything but no file `mark`, by which a tool knows what it wrote."""
+    if directory.exists() and any(directory.iterdir()) and not (directory / mark).exists():
+        raise DatasetError(f"{directory} is not empty and was not made by this tool: give another folder")
 
 
 def split_sha256(directory: Path, split: str, guard: SplitGuard) -> str:
@@ -135,17 +140,16 @@ def read_boxes(sample: Sample, source: Source) -> NDArray[np.float32]:
 def write_sample(sample: Sample, source: Source, directory: Path, name: str) -> None:
     """Writes one image and those of its boxes that are not too small, in YOLO's layout under `directory`."""
     image = read_image(sample.image, source)
-    write_frame(image, *labels_of(sample, source, image), directory, name)
-
-
-def labels_of(
-    sample: Sample, source: Source, image: NDArray[np.uint8]
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Those boxes and labels of `sample` that are not too small on `image`, which `read_image` returned."""
     boxes = read_boxes(sample, source)
+    keep = large_enough(boxes, source, image)
+    write_frame(image, boxes[keep], sample.label[keep], directory, name)
+
+
+def large_enough(boxes: NDArray[np.float32], source: Source, image: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which of `boxes`, as `read_boxes` returned them, are not too small on `image`, as `read_image` returned it."""
     height, width = image.shape[:2]
-    keep = ((boxes[:, 2:] - boxes[:, :2]) * (width, height) >= source.smallest).all(axis=1)
-    return boxes[keep], sample.label[keep]
+    sides = (boxes[:, 2:] - boxes[:, :2]) * (width, height)
+    return np.asarray((sides >= source.smallest).all(axis=1))
 
 
 def write_frame(

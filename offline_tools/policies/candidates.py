@@ -31,19 +31,13 @@ def candidates(passes: Mapping[str, object]) -> list[Candidate]:
     if BAND in passes:
         found.append(Candidate(SHIPPED, {"policy.name": "band"}))
     found += [_candidate(f"cascade, {name}", "cascade", on, limits) for name, on, limits in _evidence()]
-    for strip in (BAND, ZOOM):
-        for first in (LOW, HIGH):
-            if strip in passes:
-                title = strip if first == LOW else f"{first} and {strip}"
-                found.append(
-                    _candidate(f"{title}, always", strip, strip_after_640=first == HIGH, band_on_evidence=False)
-                )
-                found += [
-                    _candidate(
-                        f"{title}, {name}", strip, on, limits, strip_after_640=first == HIGH, band_on_evidence=True
-                    )
-                    for name, on, limits in _evidence()
-                ]
+    for strip in (each for each in (BAND, ZOOM) if each in passes):
+        for title, after_640 in ((strip, False), (f"{HIGH} and {strip}", True)):
+            found.append(_candidate(f"{title}, always", strip, strip_after_640=after_640, band_on_evidence=False))
+            found += [
+                _candidate(f"{title}, {name}", strip, on, limits, strip_after_640=after_640, band_on_evidence=True)
+                for name, on, limits in _evidence()
+            ]
     if BAND in passes:
         found += [
             _candidate(

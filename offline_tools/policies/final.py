@@ -16,9 +16,6 @@ from offline_tools.policies.judge import Judge
 from offline_tools.policies.report import write_json
 from offline_tools.policies.sequences import Labelled
 
-# One pass is what it is, whatever the other settings of a policy say.
-_NAME = "policy.name"
-
 
 def look(
     judge: Judge, labelled: Labelled, settings: Settings, model: Mapping[str, str], force: bool, ledger: Path
@@ -30,12 +27,14 @@ def look(
     together with the policy's settings. Raises LedgerError where both were there before and not `force`; SettingError
     for a change of anything else than the policy, which is not what is judged here.
     """
-    changes = {name: value for name, value in settings.items() if value != Settings()[name]}
+    defaults = Settings()
+    changes = {name: value for name, value in settings.items() if value != defaults[name]}
     if others := [name for name in changes if not name.startswith("policy.")]:
         raise SettingError(f"{', '.join(others)}: the final look takes other settings of policy.* only")
     passes = passes_of(settings)
-    counts = {name: value for name, value in settings.items() if name.startswith("policy.") and len(passes) > 1}
-    policy = {**counts, _NAME: settings[_NAME]}
+    # One pass is what it is, whatever the other settings of a policy say.
+    names = [name for name in settings if name.startswith("policy.")] if len(passes) > 1 else ["policy.name"]
+    policy = {name: settings[name] for name in names}
     sha256 = hashlib.sha256((model["sha256"] + json.dumps(policy, sort_keys=True)).encode()).hexdigest()
     forced = refuse_second_look(sha256, labelled.sha256, force, ledger)
     outcome = judge.judge(changes)

@@ -39,6 +39,14 @@ def _save(nodes: list[onnx.NodeProto], tensors: list[onnx.TensorProto], director
     return path.with_suffix(".json")
 
 
+def on_canvas(*cones: tuple[float, ...]) -> NDArray[np.float32]:
+    """Rows of the contract for cones x, y, w, h (fractions of a 16:9 image), score, class: 12 pixels of padding."""
+    x, y, w, h, score, label = np.array(cones).T
+    scale = np.array([640, 360, 640, 360])[:, None]
+    x, y, w, h = np.array([x, y, w, h]) * scale
+    return np.stack((x - w / 2, y - h / 2 + 12, x + w / 2, y + h / 2 + 12, score, label), axis=1).astype(np.float32)
+
+
 def oracle(directory: Path, rows: NDArray[np.float32], name: str = "oracle") -> Path:
     """A network that answers each image with the same `rows`, (N, 6), whatever it shows."""
     full = np.zeros((2, ROWS, 6), np.float32)

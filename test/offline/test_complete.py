@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from networks import oracle
+from networks import on_canvas, oracle
 from pictures import write_yolo
 
 from cone_detector.engine.manifest import read_manifest, write_manifest
@@ -20,14 +20,6 @@ from offline_tools.datasets.prepare import Source
 NOBODY = SplitGuard(frozenset(), np.empty((0, 32), np.uint8), [])
 # A blue cone, as fractions of the image: centre x, centre y, width, height.
 LABEL = "0 0.3 0.5 0.05 0.2\n"
-
-
-def on_canvas(*cones):
-    """Rows of the contract for cones x, y, w, h (fractions of a 16:9 image), score, class: 12 pixels of padding."""
-    x, y, w, h, score, label = np.array(cones).T
-    scale = np.array([640, 360, 640, 360])[:, None]
-    x, y, w, h = np.array([x, y, w, h]) * scale
-    return np.stack((x - w / 2, y - h / 2 + 12, x + w / 2, y + h / 2 + 12, score, label), axis=1).astype(np.float32)
 
 
 FOUND = on_canvas(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from networks import oracle
+from networks import on_canvas, oracle
 from pictures import write_yolo
 
 from cone_detector.engine.manifest import ManifestError, read_manifest, write_manifest
@@ -22,10 +22,8 @@ LABEL = "0 0.3 0.5 0.05 0.2\n4 0.7 0.6 0.03 0.1\n"
 
 
 def contract_rows(labels=(0, 4)):
-    """The cones on the canvas of a 16:9 camera: scaled to 640x360, 12 pixels of padding above."""
-    x, y, w, h = (CONES * [640, 360, 640, 360]).T
-    corners = np.stack((x - w / 2, y - h / 2 + 12, x + w / 2, y + h / 2 + 12), axis=1)
-    return np.column_stack((corners, [0.9, 0.8], labels)).astype(np.float32)
+    """The cones as a network for a 16:9 camera answers them."""
+    return on_canvas(*((*cone, score, label) for cone, score, label in zip(CONES, (0.9, 0.8), labels, strict=True)))
 
 
 @pytest.fixture
