@@ -15,6 +15,7 @@ from rclpy.qos import (
     ReliabilityPolicy,
     qos_check_compatible,
 )
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from cone_detector.settings import Settings
 
@@ -31,6 +32,9 @@ LATCHED_QOS = QoSProfile(
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
 INFO_QOS = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+# rmw_dds_common's, which rclpy hands on.
+_UNKNOWN_NODE = "_NODE_NAME_UNKNOWN_"
 
 
 def image_qos(settings: Settings) -> QoSProfile:
@@ -57,7 +61,7 @@ def find_misfits(node: Node, wanted: Wanted) -> list[str]:
     """One line for each publisher on the topic from which nothing can arrive; names publisher, setting and fix."""
     lines = []
     for publisher in node.get_publishers_info_by_topic(wanted.topic):
-        name = f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}"
+        name = _name_of(publisher)
         if publisher.topic_type != wanted.kind:
             fix = "set input.compressed" if "Compressed" in publisher.topic_type + wanted.kind else "choose its topic"
             lines.append(
@@ -76,6 +80,13 @@ def find_misfits(node: Node, wanted: Wanted) -> list[str]:
         else:
             lines.append(f"{wanted.topic}: publisher {name} offers incompatible QoS: {reason}")
     return lines
+
+
+def _name_of(publisher: TopicEndpointInfo) -> str:
+    """The middleware tells of an endpoint before it tells whose it is; of a plain DDS program's it never does."""
+    if publisher.node_name == _UNKNOWN_NODE:
+        return "of a node not known (yet)"
+    return f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}"
 
 
 def image_topics(node: Node) -> list[str]:
