@@ -34,7 +34,7 @@ class Plan:
         self.graphs: dict[int | None, cuda.Graph] = {}
         api = trt_api.load(manifest.runtime.name)
         self._logger = api.logger()
-        self._runtime = api.trt.Runtime(self._logger)
+        self._runtime = api.create_runtime(self._logger)
         self._engine = self._runtime.deserialize_cuda_engine(file.read_bytes())
         if self._engine is None:
             raise EngineError(

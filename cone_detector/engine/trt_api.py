@@ -56,6 +56,20 @@ class Api:
         """
         return _logger_class(self.trt)(keep)
 
+    def create_builder(self, logger: Any) -> Any:
+        """Raises EngineError where this TensorRT does not start."""
+        return self._start(self.trt.Builder, logger)
+
+    def create_runtime(self, logger: Any) -> Any:
+        """Raises EngineError where this TensorRT does not start."""
+        return self._start(self.trt.Runtime, logger)
+
+    def _start(self, make: Any, logger: Any) -> Any:
+        try:
+            return make(logger)
+        except TypeError as error:  # what its binding makes of a library that finds no GPU, or too old a driver
+            raise EngineError(f"{self.name} {self.version} does not start: {logger.last_error}") from error
+
     def create_network(self, builder: Any) -> Any:
         """An empty network with explicit batch, strongly typed where there is no other kind."""
         flags = self.trt.NetworkDefinitionCreationFlag
@@ -75,6 +89,12 @@ class Api:
             config.set_flag(flag.FP16)
         if precision == "int8":
             config.set_flag(flag.INT8)
+
+    def allow_capture(self, config: Any) -> None:
+        """Makes the plan one that a CUDA graph can hold: TensorRT-RTX 1.2 and later ask for that at building."""
+        flag = getattr(self.trt.BuilderFlag, "REQUIRE_USER_ALLOCATION", None)
+        if self.portable and flag is not None:
+            config.set_flag(flag)
 
     def limit_tactics(self, config: Any) -> None:
         """Keeps cuDNN and cuBLAS out of the plan, as newer versions do unasked: the car then needs neither."""

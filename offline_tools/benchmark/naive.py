@@ -31,7 +31,7 @@ class NaiveDetector:
     def __init__(self, api: trt_api.Api, plan: bytes) -> None:
         """Raises EngineError where the plan cannot be opened, or answers in another form."""
         self._logger = api.logger()
-        self._runtime = api.trt.Runtime(self._logger)
+        self._runtime = api.create_runtime(self._logger)
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise EngineError(f"the plan cannot be opened: {self._logger.last_error}")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """What became of a network's layers in a plan: the type that each computes in, and where data is only re-laid.
 
-TensorRT tells through its engine inspector, which needs a GPU, or in the verbose log of the build, which does not.
+TensorRT tells through its engine inspector, which needs a GPU; TensorRT-RTX, which builds without one, in its log.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def from_inspector(text: str) -> list[Layer]:
 
 
 def from_build_log(messages: Sequence[str]) -> list[Layer]:
-    """Layers from the messages of a verbose build (TensorRT 10 and later, and TensorRT-RTX)."""
+    """Layers from the messages of TensorRT-RTX's verbose build; other TensorRT write theirs in other forms."""
     text = next((message for message in reversed(messages) if message.startswith("Layers:")), "")
     layers = []
     for line in text.splitlines():

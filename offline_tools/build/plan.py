@@ -27,10 +27,11 @@ class BuildError(RuntimeError):
 
 @dataclass(frozen=True)
 class Plan:
-    """A plan's bytes and what it is made of."""
+    """A plan's bytes and what it is made of; unread: why nothing is known of that."""
 
     content: bytes
     layers: list[Layer]
+    unread: str = ""
 
 
 def build_plan(
@@ -48,14 +49,11 @@ def build_plan(
     level: TensorRT's optimization level, 0 to 5. timing_cache: file in which measured kernel times outlast the build.
     compute_capability: of the GPU to build for, as "8.9"; that of this machine's where empty.
     progress: told how much is done, 0 to 1, where this TensorRT reports it.
-    Raises BuildError, and EngineError where this TensorRT cannot build for that GPU.
+    Raises BuildError, and EngineError where this TensorRT does not start or cannot build for that GPU.
     """
     messages: list[str] = []
     logger = api.logger(messages)
-    try:
-        builder = api.trt.Builder(logger)
-    except TypeError as error:  # what its binding makes of a library that finds no GPU
-        raise BuildError(f"{api.name} {api.version} does not start: {logger.last_error}") from error
+    builder = api.create_builder(logger)
     network = api.create_network(builder)
     parser = api.trt.OnnxParser(network, logger)
     try:
@@ -71,6 +69,7 @@ def build_plan(
     config.profiling_verbosity = api.trt.ProfilingVerbosity.DETAILED
     api.allow(config, precision)
     api.limit_tactics(config)
+    api.allow_capture(config)
     if compute_capability:
         api.target(config, compute_capability)
     if progress and api.reports_progress:
@@ -80,17 +79,21 @@ def build_plan(
     if content is None:
         raise BuildError(f"{api.name} {api.version} cannot build {onnx_file}: {logger.last_error}")
     plan = bytes(content)
-    return Plan(plan, from_build_log(messages) or _inspect(api, plan))
+    text = "" if api.portable else _inspect(api, plan)
+    try:
+        return Plan(plan, from_build_log(messages) if api.portable else from_inspector(text))
+    except (KeyError, TypeError, ValueError) as error:  # a table is not worth a plan
+        return Plan(plan, [], f"{api.name} {api.version} describes layers in another form ({error!r})")
 
 
-def _inspect(api: trt_api.Api, plan: bytes) -> list[Layer]:
+def _inspect(api: trt_api.Api, plan: bytes) -> str:
     logger = api.logger()
-    runtime = api.trt.Runtime(logger)
+    runtime = api.create_runtime(logger)
     engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
         raise EngineError(f"the plan just built cannot be opened: {logger.last_error}")
     inspector = engine.create_engine_inspector()
-    return from_inspector(inspector.get_engine_information(api.trt.LayerInformationFormat.JSON))
+    return str(inspector.get_engine_information(api.trt.LayerInformationFormat.JSON))
 
 
 @contextmanager
@@ -100,8 +103,9 @@ def _kept_timings(config: Any, file: Path | None) -> Iterator[None]:
         yield
         return
     known = file.read_bytes() if file.exists() else b""
-    # TensorRT refuses times of another version or GPU; it then measures anew.
-    if not config.set_timing_cache(config.create_timing_cache(known), False):
+    cache = config.create_timing_cache(known)
+    # TensorRT refuses times that it cannot read, or that are of another version or GPU; it then measures anew.
+    if cache is None or not config.set_timing_cache(cache, False):
         config.set_timing_cache(config.create_timing_cache(b""), False)
     yield
     file.parent.mkdir(parents=True, exist_ok=True)

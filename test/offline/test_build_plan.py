@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -18,7 +19,7 @@ from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import read_manifest
 from offline_tools.build.half import to_half
 from offline_tools.build.layers import count_types, from_build_log, from_inspector, precision_doubt
-from offline_tools.build.plan import BuildError, build_plan
+from offline_tools.build.plan import BuildError, _kept_timings, build_plan
 
 SHIPPED = sorted((Path(__file__).resolve().parents[2] / "engines").glob("*.onnx"))
 
@@ -54,6 +55,50 @@ def test_progress_rises_from_nothing_to_all(rtx: trt_api.Api, tmp_path: Path) ->
     assert min(told) < 0.2
     assert max(told) > 0.8
     assert told == sorted(told)
+
+
+def test_a_plan_is_kept_whose_layers_are_described_in_another_form(
+    rtx: trt_api.Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("offline_tools.build.plan.from_build_log", lambda _: from_inspector('{"Layers": ["conv"]}'))
+    plan = build_plan(rtx, save(tmp_path).with_suffix(".onnx"), "fp16", compute_capability="8.9")
+    assert len(plan.content) > 1000
+    assert (plan.layers, "describes layers in another form" in plan.unread) == ([], True)
+
+
+def test_plans_of_rtx_can_be_captured_in_a_graph(rtx: trt_api.Api) -> None:
+    config = rtx.create_builder(rtx.logger()).create_builder_config()
+    rtx.allow_capture(config)
+    assert config.get_flag(rtx.trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
+
+
+class TimedConfig:
+    """A builder configuration that cannot read kept times, or refuses them."""
+
+    def __init__(self, readable: bool) -> None:
+        self.readable = readable
+        self.cache: bytes | None = None
+
+    def create_timing_cache(self, known: bytes) -> bytes | None:
+        return known if self.readable or not known else None
+
+    def set_timing_cache(self, cache: bytes, ignore_mismatch: bool) -> bool:
+        self.cache = cache
+        return not cache
+
+    def get_timing_cache(self) -> SimpleNamespace:
+        return SimpleNamespace(serialize=lambda: b"new")
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_kernel_times_of_elsewhere_are_measured_anew(tmp_path: Path, readable: bool) -> None:
+    file = tmp_path / "timing" / "a.cache"
+    file.parent.mkdir()
+    file.write_bytes(b"of another TensorRT")
+    config = TimedConfig(readable)
+    with _kept_timings(config, file):
+        assert config.cache == b""
+    assert file.read_bytes() == b"new"
 
 
 def test_a_network_that_tensorrt_cannot_read_is_named(rtx: trt_api.Api, tmp_path: Path) -> None:
