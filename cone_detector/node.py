@@ -26,6 +26,7 @@ from std_srvs.srv import SetBool, Trigger
 from cone_detector.adaptive import make_policy
 from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import ManifestError
+from cone_detector.engine.select import on_cpu
 from cone_detector.paths import shared
 from cone_detector.pipeline import Pipeline
 from cone_detector.process import limit_opencv_threads, settle_garbage
@@ -145,7 +146,7 @@ class ConeDetectorNode(LifecycleNode):
 
     def _configure(self) -> None:
         settings = self._parameters_table.settings
-        loaded = self._loading.load(settings, self.context.ok)
+        loaded, recovery = self._first_engine(settings)
         try:
             self._session = Session(self, settings, self._statistics, loaded, self._recovery.note)
         except Exception:
@@ -153,6 +154,23 @@ class ConeDetectorNode(LifecycleNode):
             raise
         settle_garbage()
         self._log_engine(loaded)
+        if recovery:
+            self._session.recovery = recovery
+            self.get_logger().error(f"engine: {recovery}")
+
+    def _first_engine(self, settings: Settings) -> tuple[Loaded, str]:
+        """The engine that the settings ask for; where it does not open and they allow it, one for the CPU, and why."""
+        try:
+            return self._loading.load(settings, self.context.ok), ""
+        except EngineError as error:
+            instead = on_cpu(settings)
+            if instead is None:
+                raise
+            try:
+                loaded = self._loading.load(instead, self.context.ok)
+            except (EngineError, ManifestError):
+                raise error from None
+            return loaded, f"started with {loaded[1]}, on {loaded[0].device}, after: {error}"
 
     def _current(self) -> Session:
         if self._session is None:

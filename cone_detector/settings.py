@@ -62,7 +62,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("engine.runtime", "auto", "auto: TensorRT where a GPU and a fitting plan are, else OpenVINO on the CPU.",
             choices=("auto", "tensorrt", "openvino")),
     Setting("engine.model", "", "Model to load, as yolo11n; empty: the best evaluated one."),
-    Setting("engine.precision", "auto", "Precision to load; auto prefers int8.",
+    Setting("engine.precision", "auto", "Precision to load; auto: int8, or what was faster when the plans were built.",
             choices=("auto", "fp32", "fp16", "int8")),
     Setting("engine.manifest_320", "", "Manifest of the 320 engine, instead of a search; set manifest_640 too."),
     Setting("engine.manifest_640", "", "Manifest of the 640 engine, instead of a search; set manifest_320 too."),

@@ -4,11 +4,12 @@
 import gc
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from doubles import MANIFEST_320, MANIFEST_640
-from fake_gpu import NAME, Code, FakeGpu, as_plan, install, plan
+from fake_gpu import NAME, VERSION, Code, FakeGpu, as_plan, install, plan
 
 from cone_detector.engine import cuda, trt_api
 from cone_detector.engine.contract import EngineError
@@ -288,6 +289,49 @@ def put_plans(folder: Path, precision: str, onnx_sha256: str) -> dict[str, str]:
         write_manifest(folder / f"qdq-{base.name}.json", quantized)
         named[f"engine.manifest_{base.name}"] = str(path)
     return named
+
+
+def put_timed(folder: Path, runtime: str = "tensorrt", **ms: float) -> None:
+    """Plans of both passes in each precision, that took so many milliseconds a pass; 0: nobody timed them."""
+    for precision, time in ms.items():
+        for base in (MANIFEST_320, MANIFEST_640):
+            found = replace(as_plan(base), precision=precision, runtime=Runtime(runtime, VERSION), ms=time)
+            write_manifest(folder / f"{runtime}-{precision}-{base.name}.json", found)
+
+
+@pytest.mark.parametrize(
+    ("ms", "chosen", "reason"),
+    [
+        ({"fp16": 0.0, "int8": 0.0}, "int8", "int8 table from"),
+        ({"fp16": 0.2, "int8": 0.0}, "int8", "int8 table from"),
+        ({"fp16": 0.2, "int8": 0.3}, "fp16", ", 0.40 ms where int8 takes 0.60"),
+        ({"fp16": 0.3, "int8": 0.2}, "int8", ", 0.40 ms where fp16 takes 0.60"),
+    ],
+)
+def test_of_a_model_the_precision_serves_that_was_faster_on_this_gpu(
+    gpu: FakeGpu, tmp_path: Path, ms: dict[str, float], chosen: str, reason: str
+) -> None:
+    put_timed(tmp_path, **ms)
+    choice = choose(tmp_path, ("320", "640"))
+    assert choice.candidate.precision == chosen
+    assert reason in choice.reason
+
+
+def test_tensorrt_goes_before_tensorrt_rtx(gpu: FakeGpu, tmp_path: Path) -> None:
+    put_timed(tmp_path, "tensorrt-rtx", int8=0.1)
+    put_timed(tmp_path, "tensorrt", fp16=0.2)
+    choice = choose(tmp_path, ("320", "640"))
+    assert choice.candidate.kind == "tensorrt"
+
+
+@pytest.mark.parametrize("make", ["create_runtime", "create_builder"])
+def test_a_tensorrt_that_does_not_start_says_why(make: str) -> None:
+    def refuse(_: object) -> None:
+        raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    api = trt_api.Api("tensorrt", SimpleNamespace(__version__=VERSION, Runtime=refuse, Builder=refuse))
+    with pytest.raises(EngineError, match="does not start: the driver is too old"):
+        getattr(api, make)(SimpleNamespace(last_error="the driver is too old"))
 
 
 @pytest.mark.parametrize(("precision", "source"), [("fp16", "1"), ("int8", "2")])

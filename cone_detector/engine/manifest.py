@@ -74,6 +74,7 @@ class Manifest:
     camera_aspect: of the camera that the canvas was cut for, as (16, 9).
     nms: True where rows still need class-aware non-maximum suppression.
     qdq: True where an ONNX carries TensorRT's quantize/dequantize nodes, which no CPU may run.
+    ms: milliseconds of a plan's pass over a pair on `gpu`, measured when it was built; 0 where nobody did.
     """
 
     model: str
@@ -93,6 +94,7 @@ class Manifest:
     calibration: Calibration | None = None
     evaluation: Evaluation | None = None
     strip: int = 0
+    ms: float = 0.0
     schema: int = SCHEMA
 
     @property

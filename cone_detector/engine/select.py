@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +19,19 @@ OPTIONAL_PASSES = ("band", "zoom")
 
 @dataclass(frozen=True)
 class Candidate:
-    """The files of one model for one runtime and precision, one manifest path a pass."""
+    """The files of one model for one runtime and precision, one manifest path a pass.
+
+    runtime: "tensorrt", also for plans of TensorRT-RTX, or "openvino". kind: the runtime's own name.
+    ms: of all wanted passes together, where each was timed on this GPU; else 0.
+    """
 
     runtime: str
     model: str
     precision: str
     paths: tuple[Path, ...]
     map50: float
+    kind: str = ""
+    ms: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -51,13 +57,15 @@ def find_candidates(directory: Path, passes: Iterable[str]) -> tuple[list[Candid
             groups.setdefault(key, {})[manifest.name] = (path, manifest)
     wanted = tuple(passes)
     candidates = []
-    for (runtime, _, model, precision), found in groups.items():
+    for (runtime, kind, model, precision), found in groups.items():
         if all(name in found for name in wanted):
             extra = [name for name in OPTIONAL_PASSES if name in found and name not in wanted]
             paths = tuple(found[name][0] for name in (*wanted, *extra))
             evaluations = [found[name][1].evaluation for name in wanted]
             map50 = max(evaluation.map50 if evaluation else 0.0 for evaluation in evaluations)
-            candidates.append(Candidate(runtime, model, precision, paths, map50))
+            times = [found[name][1].ms for name in wanted]
+            ms = sum(times) if all(times) else 0.0
+            candidates.append(Candidate(runtime, model, precision, paths, map50, kind, ms))
     return candidates, faults
 
 
@@ -105,23 +113,31 @@ def choose(
     """Chooses among the engine files in `directory`.
 
     passes: names that all must be there. runtime: one of RUNTIMES. model, precision: narrow the choice where given.
-    INT8 goes before float, then the higher mAP50 of the recorded evaluation. Raises EngineError with what to do.
+    TensorRT goes before TensorRT-RTX and that before OpenVINO; then of each model the precision that was faster when
+    its plans were built, INT8 where nobody timed them; then the higher mAP50 of the recorded evaluation.
+    Raises EngineError with what to do.
     """
     passes = tuple(passes)
     if runtime not in RUNTIMES:
         raise EngineError(f"runtime '{runtime}' is unknown: use one of {', '.join(RUNTIMES)}")
     candidates, faults = find_candidates(directory, passes)
-    fitting = [
+    asked_for = [
         c
         for c in candidates
         if model in ("", c.model) and precision in ("auto", c.precision) and runtime in ("auto", c.runtime)
     ]
-    fitting.sort(key=lambda c: (c.runtime == "tensorrt", c.precision == "int8", c.map50), reverse=True)
+    fitting = sorted(
+        asked_for,
+        key=lambda c: (c.runtime == "tensorrt", c.kind == "tensorrt", _preferred(c, _rivals(c, asked_for)), c.map50),
+        reverse=True,
+    )
     passed_over = list(faults)
     for candidate in fitting:
         obstacle = _obstacle(candidate)
         if obstacle is None:
             reason = f"{candidate.runtime} {candidate.precision} {candidate.model} from {directory}"
+            slower = [c for c in _rivals(candidate, fitting) if c.ms > candidate.ms > 0]
+            reason += "".join(f", {candidate.ms:.2f} ms where {c.precision} takes {c.ms:.2f}" for c in slower)
             if passed_over:
                 reason += "; passed over: " + "; ".join(passed_over)
             return Choice(candidate, reason)
@@ -129,6 +145,13 @@ def choose(
     asked = f"runtime '{runtime}', model '{model or 'any'}', precision '{precision}', passes {', '.join(passes)}"
     found = "; ".join(passed_over) or "no engine file with a manifest"
     raise EngineError(f"no engine in {directory} fits {asked} ({found}): run `{REBUILD_COMMAND}`")
+
+
+def on_cpu(settings: Settings) -> Settings | None:
+    """The settings with an engine for the CPU instead; None where they name a runtime or files."""
+    if settings["engine.runtime"] != "auto" or settings["engine.manifest_640"]:
+        return None
+    return settings.changed({"engine.runtime": "openvino", "engine.precision": "auto"})
 
 
 def load(choice: Choice, slots: int, threads: int = 0) -> Engine:
@@ -141,6 +164,18 @@ def load(choice: Choice, slots: int, threads: int = 0) -> Engine:
     from cone_detector.engine.openvino import OpenVinoEngine
 
     return OpenVinoEngine(paths, slots, threads)
+
+
+def _rivals(candidate: Candidate, candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Those of the same model and runtime, the candidate among them."""
+    return [c for c in candidates if (c.kind, c.model) == (candidate.kind, candidate.model)]
+
+
+def _preferred(candidate: Candidate, rivals: Sequence[Candidate]) -> bool:
+    """Whether it is the fastest, where all were timed; INT8 is taken to be, where not."""
+    if all(c.ms for c in rivals):
+        return candidate.ms == min(c.ms for c in rivals)
+    return candidate.precision == "int8"
 
 
 def _read_all(directory: Path) -> tuple[dict[Path, Manifest], list[str]]:

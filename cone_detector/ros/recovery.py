@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from time import monotonic
 
+from cone_detector.engine.select import on_cpu
 from cone_detector.ros.loading import Loaded
 from cone_detector.settings import Settings
 
@@ -73,8 +74,8 @@ class Recovery:
 
     def _attempts(self, settings: Settings) -> list[Settings]:
         """What to load, in this order: what the settings ask for, then a CPU engine where they leave it open."""
-        if settings["engine.runtime"] != "auto" or settings["engine.manifest_640"]:
+        instead = on_cpu(settings)
+        if instead is None:
             return [settings]
-        on_cpu = settings.changed({"engine.runtime": "openvino", "engine.precision": "auto"})
         failed_again = self._clock() - self._replaced_at < _PROVEN_S
-        return [on_cpu] if failed_again else [settings, on_cpu]
+        return [instead] if failed_again else [settings, instead]

@@ -9,7 +9,7 @@ import logging
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 
@@ -18,11 +18,12 @@ from rich.table import Table
 
 from cone_detector.engine import cuda, trt_api
 from cone_detector.engine.contract import EngineError
-from cone_detector.engine.manifest import Gpu, ManifestError, Runtime, RuntimeName, write_manifest
+from cone_detector.engine.manifest import Gpu, ManifestError, Runtime, RuntimeName, read_manifest, write_manifest
 from cone_detector.engine.openvino import OpenVinoEngine
 from cone_detector.engine.tensorrt import TensorRtEngine
 from cone_detector.paths import shared
 from cone_detector.replay.bag_topics import BagError
+from offline_tools.benchmark.limit import measure_limit
 from offline_tools.build.frames import FramesError, read_canvases
 from offline_tools.build.layers import count_types, precision_doubt
 from offline_tools.build.plan import BuildError, Plan, build_plan
@@ -32,6 +33,7 @@ from offline_tools.build.verify import Agreement, compare, run_rows
 
 _RUNTIMES: tuple[RuntimeName, ...] = ("tensorrt", "tensorrt-rtx")
 _HASH_DIGITS = 8  # of the content, in the name of a plan
+_TIMED_PAIRS = 500
 
 
 class VerificationError(RuntimeError):
@@ -153,7 +155,7 @@ def _build(job: Job, api: trt_api.Api, options: Options, foreign: bool, console:
         )
     durations.put(key, monotonic() - start)
     console.print(_layer_table(job, plan, monotonic() - start))
-    if doubt := precision_doubt(plan.layers, job.precision):
+    if doubt := plan.unread or precision_doubt(plan.layers, job.precision):
         console.print(f"[yellow]{job.title}: {doubt}")
     with tempfile.TemporaryDirectory(dir=options.output, prefix=".build-") as folder:
         staged = _write(job, plan, Path(folder))
@@ -166,6 +168,7 @@ def _build(job: Job, api: trt_api.Api, options: Options, foreign: bool, console:
             console.print(f"{job.title}: {agreement}")
             if shortfall := agreement.shortfall(job.precision):
                 raise VerificationError(shortfall)
+            console.print(f"{job.title}: {_time(staged):.3f} ms a pair")
         _install(job, staged)
     if job.precision == "int8":
         console.print(f"{job.title}: its mAP is unknown: `cone-tools evaluate {job.manifest_path} --data DATA --note`")
@@ -192,6 +195,13 @@ def _verify(job: Job, staged: Path, options: Options) -> Agreement:
         rows.append(run_rows(engine, job.source.name, frames))
         engine.close()
     return compare(*rows)
+
+
+def _time(staged: Path) -> float:
+    """Notes in a plan's manifest how long the GPU takes for a pair, by which the node chooses; returns that."""
+    ms = round(measure_limit(staged, _TIMED_PAIRS).graph_ms, 4)
+    write_manifest(staged, replace(read_manifest(staged), ms=ms))
+    return ms
 
 
 def _install(job: Job, staged: Path) -> None:

@@ -55,6 +55,7 @@ class Job:
             runtime=self.target.runtime,
             gpu=self.target.gpu,
             evaluation=self._evaluation(),
+            ms=0.0,
         )
 
     def stale(self) -> list[str]:
@@ -78,7 +79,7 @@ class Job:
             )
             if old != new
         ]
-        if not reasons and found != replace(wanted, gpu=found.gpu, evaluation=found.evaluation):
+        if not reasons and found != replace(wanted, gpu=found.gpu, evaluation=found.evaluation, ms=found.ms):
             reasons.append("the manifest of the ONNX changed")
         return reasons
 

@@ -104,7 +104,9 @@ def build_on_the_car(folder: Path, *options: str) -> int:
     return command("--engines", folder, "--runtime", "tensorrt", "--frames", folder / "frames", *options)
 
 
-def test_a_plan_that_returns_the_rows_of_its_onnx_replaces_the_old_one(on_the_car: FakeGpu, tmp_path: Path) -> None:
+def test_a_plan_that_returns_the_rows_of_its_onnx_replaces_the_old_one(
+    on_the_car: FakeGpu, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     reference = OpenVinoEngine([tmp_path / "small-640.json"], slots=1)
 
     def right(canvas: np.ndarray) -> np.ndarray:
@@ -123,6 +125,8 @@ def test_a_plan_that_returns_the_rows_of_its_onnx_replaces_the_old_one(on_the_ca
     manifest = read_manifest(tmp_path / "small-640-fp16-tensorrt.json")
     assert manifest.file == second.name
     assert manifest.gpu == Gpu(NAME, "8.9")
+    assert manifest.ms > 0
+    assert f"small 640 fp16: {manifest.ms:.3f} ms a pair" in capsys.readouterr().out
     assert engine_obstacle(manifest) is None
 
 

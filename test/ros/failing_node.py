@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node with an engine that breaks in service, as a GPU does: after some passes each further one fails.
 
-Argument: "once", and an engine made anew works; "lost", and only one that is asked for on the CPU does; or "hang", and
-the pass never ends.
+Argument: "once", and an engine made anew works; "lost", and only one that is asked for on the CPU does; "hang", and the
+pass never ends; or "full", and only one that is asked for on the CPU can be opened at all.
 """
 
 import sys
@@ -22,8 +22,11 @@ class Loader:
 
     def __call__(self, settings):
         self._loads += 1
-        if self._loads > 1 and self._kind == "lost" and settings["engine.runtime"] != "openvino":
-            raise EngineError("cudaMemGetInfo: cudaErrorIllegalAddress")
+        if settings["engine.runtime"] != "openvino":
+            if self._loads > 1 and self._kind == "lost":
+                raise EngineError("cudaMemGetInfo: cudaErrorIllegalAddress")
+            if self._kind == "full":
+                raise EngineError("640.plan cannot start: most often the GPU's memory is full")
         engine, choice = load_engine(settings)
         if self._loads == 1:
             breaking(engine, self._kind)

@@ -149,6 +149,21 @@ def test_the_node_goes_on_with_another_engine_and_reports_it(engines, rig, kind)
         assert "went on with openvino" in node.log
 
 
+def test_an_engine_that_cannot_be_opened_at_the_start_leaves_the_cpu_to_drive(engines, rig):
+    with NodeProcess((NODE, "full"), **{"engine.directory": engines}) as node:
+        rig.meet(node)
+        status = rig.status("inference", lambda s: s.message.startswith("started with openvino"))
+        assert status.level == status.WARN
+        assert "after: 640.plan cannot start: most often the GPU's memory is full" in status.message
+
+
+def test_who_names_files_is_told_that_they_cannot_be_opened(engines):
+    named = {f"engine.manifest_{name}": engines / f"{name}.json" for name in ("320", "640")}
+    with NodeProcess((NODE, "full"), **named) as node:
+        assert node.wait() == 1
+        assert "cannot start: 640.plan cannot start" in node.log
+
+
 def test_a_pass_that_hangs_does_not_hold_up_the_end_of_the_node(engines, rig):
     with NodeProcess((NODE, "hang"), **{"engine.directory": engines}) as node:
         rig.meet(node)
