@@ -175,6 +175,15 @@ def test_the_car_gets_a_setuptools_that_colcon_can_use():
     ]
 
 
+def test_what_the_car_asks_for_agrees_with_the_pins_of_what_it_installs_beside_it():
+    """pip is given apt.txt together with engines.txt or test.txt, which pull in constraints.txt."""
+    pins = dict(line.partition(";")[0].strip().split("==") for line in requirement_lines("constraints.txt"))
+    asked = [Requirement(line) for line in requirement_lines("apt.txt")]
+    refused = [str(r) for r in asked if r.name in pins and not r.specifier.contains(pins[r.name])]
+    assert not refused, "pip would find nothing that fits"
+    assert {"numba", "openvino"} <= {r.name for r in asked} & pins.keys()
+
+
 def test_the_runtime_installs_nothing_of_torch():
     installed = requirement_lines("ros.txt") + requirement_lines("runtime.txt")
     assert not re.search("torch|ultralytics|onnx|nvidia|tensorrt", " ".join(installed))
