@@ -287,7 +287,7 @@ class ConeDetectorNode(LifecycleNode):
             recovery=session.recovery,
             counts=session.counts,
             streams=session.inputs.streams,
-            no_cones_reason=session.no_cones_reason,
+            no_cones_reason=session.take_no_cones_reason(),
             frame_reason=session.placement.reason(session.camera_frame),
             target_frame=settings["stereo.target_frame"],
             tolerance_ms=settings["sync.tolerance_ms"],

@@ -48,6 +48,7 @@ class Session:
         """
         engine, self.choice = loaded
         self.recovery = ""
+        self._no_cones_reason = ""
         self._on_engine_fault = on_engine_fault
         self._node = node
         self._settings = settings
@@ -112,12 +113,12 @@ class Session:
         counts, undecoded = self.pipeline.counts, self.inputs.undecoded
         return counts if undecoded is None else counts.behind(undecoded)
 
-    @property
-    def no_cones_reason(self) -> str:
-        """Why there are no cones in space now; empty where there are."""
+    def take_no_cones_reason(self) -> str:
+        """Why there are no cones in space now; empty where there are. What the last frame says is told once."""
+        of_frame, self._no_cones_reason = self._no_cones_reason, ""
         if not self._settings["stereo.enabled"]:
             return "stereo.enabled is false"
-        return self.calibration.reason
+        return self.calibration.reason or of_frame
 
     def _detector(self, engine: Engine) -> StereoDetector:
         detector = StereoDetector(engine, self._settings)
@@ -139,6 +140,7 @@ class Session:
         self.camera_frame = result.images[0].tag.frame_id
         age_ms = self.outputs.publish(result, slot, self._settings, self.counts)
         self._statistics.add_result(result, age_ms)
+        self._no_cones_reason = result.no_cones_reason
 
     def _on_failure(self, error: Exception) -> None:
         if self._node.context.ok():

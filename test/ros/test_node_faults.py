@@ -147,6 +147,10 @@ def test_a_useless_calibration_is_refused_with_the_reason_until_a_good_one_comes
     rig.publish_infos(width=640, height=360)
     rig.status("stereo", lambda s: "2D only" not in s.message)
     stamp = rig.publish_pair(painted((BLUE, LEFT_BOX)), painted((BLUE, RIGHT_BOX)))
-    assert "1280x720" in values_of(rig.answers(stamp, "latency")[0].status[0])["no_cones_reason"]
+    reason = values_of(rig.answers(stamp, "latency")[0].status[0])["no_cones_reason"]
+    assert "1280x720" in reason
+    pair = painted((BLUE, LEFT_BOX)), painted((BLUE, RIGHT_BOX))
+    status = rig.status_while(lambda: rig.publish_pair(*pair), "stereo", lambda s: "1280x720" in s.message)
+    assert (status.level, status.message) == (status.WARN, f"2D only: {reason}")
     rig.publish_infos()
-    rig.status("stereo", lambda s: s.values[1].value == "")
+    rig.status("stereo", lambda s: values_of(s)["no_cones"] == "")
