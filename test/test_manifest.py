@@ -13,6 +13,7 @@ from cone_detector.engine.manifest import (
     Gpu,
     Manifest,
     ManifestError,
+    Runtime,
     check_file,
     file_sha256,
     read_manifest,
@@ -91,8 +92,13 @@ def test_a_file_that_is_not_what_was_built_is_refused(tmp_path, damage):
         file.unlink()
     else:
         file.write_bytes(b"net" if damage == "truncated" else b"another")
-    with pytest.raises(ManifestError, match="make engines"):
-        check_file(path, manifest)
+    for runtime, precision, fix in (
+        ("tensorrt", "int8", "make engines"),
+        ("openvino", "int8", "cone-tools quantize"),
+        ("onnx", "fp32", "cone-tools export"),
+    ):
+        with pytest.raises(ManifestError, match=fix):
+            check_file(path, replace(manifest, runtime=Runtime(runtime), precision=precision))
 
 
 def test_an_openvino_network_is_hashed_with_its_weights(tmp_path):

@@ -74,6 +74,17 @@ def test_what_cannot_be_had_is_named_with_the_fix(tmp_path, wanted, named):
         choose(tmp_path, PASSES, **wanted)
 
 
+def test_where_nothing_fits_the_error_tells_what_is_there_and_the_fix(tmp_path):
+    with pytest.raises(EngineError, match=r"there is no engine file with a manifest; name another engine\.directory"):
+        choose(tmp_path, PASSES)
+    put(tmp_path, "a", model="yolo11n")
+    there = r"there is openvino fp32 yolo11n \(320, 640\); "
+    with pytest.raises(EngineError, match=there + "ask for one of these, or run `make engines`"):
+        choose(tmp_path, PASSES, model="yolo12n")
+    with pytest.raises(EngineError, match=there + "make zoom with `cone-tools export WEIGHTS --pass zoom`"):
+        choose(tmp_path, (*PASSES, "zoom"))
+
+
 def test_named_manifests_replace_the_search(tmp_path):
     put(tmp_path, "a", map50=0.5, model="a")
     put(tmp_path, "b", map50=0.9, model="b")

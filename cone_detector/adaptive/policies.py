@@ -15,7 +15,7 @@ from cone_detector.adaptive.evidence import Evidence, EvidenceReader
 from cone_detector.adaptive.merge import cut_by_strip
 from cone_detector.adaptive.motion import Motion
 from cone_detector.adaptive.passes import BAND, HIGH, LOW, NO_ROWS, Conditions, Rows, Sight, Step, passes_of
-from cone_detector.engine.manifest import REBUILD_COMMAND, Manifest
+from cone_detector.engine.manifest import MAKE_PASS, Manifest
 from cone_detector.settings import POLICIES, SettingError, Settings
 
 
@@ -203,7 +203,7 @@ def make_policy(settings: Settings, manifests: Mapping[str, Manifest]) -> Policy
     if missing := [each for each in needed if each not in manifests]:
         raise SettingError(
             f"policy.name is '{name}', which needs the engines {', '.join(needed)}, but {', '.join(missing)} is not "
-            f"there: run `{REBUILD_COMMAND}`, or choose {', '.join(_possible(settings, manifests))}"
+            f"there: make it with {MAKE_PASS.format(missing[0])}, or choose {', '.join(_possible(settings, manifests))}"
         )
     if name.startswith("fixed"):
         return Fixed(needed[0])

@@ -19,6 +19,8 @@ from cone_detector.classes import CLASS_NAMES
 
 SCHEMA = 1
 REBUILD_COMMAND = "make engines"
+# How a pass is made that is not shipped, by its name.
+MAKE_PASS = "`cone-tools export WEIGHTS --pass {}` and `cone-tools quantize`, for a GPU `cone-tools build` as well"
 
 Precision = Literal["fp32", "fp16", "int8"]
 RuntimeName = Literal["onnx", "openvino", "tensorrt", "tensorrt-rtx"]
@@ -193,7 +195,7 @@ def read_manifest(path: Path) -> Manifest:
     try:
         return Manifest.from_json(path.read_text())
     except FileNotFoundError as error:
-        raise ManifestError(f"no manifest at {path}: run `{REBUILD_COMMAND}`") from error
+        raise ManifestError(f"no manifest at {path}: name one that is there, or run `{REBUILD_COMMAND}`") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path} cannot be read: {error}") from error
     except ManifestError as error:
@@ -222,14 +224,21 @@ def check_file(path: Path, manifest: Manifest) -> Path:
     """
     file = path.with_name(manifest.file)
     if not file.is_file():
-        raise ManifestError(f"{file} is missing though {path.name} names it: run `{REBUILD_COMMAND}`")
+        raise ManifestError(f"{file} is missing though {path.name} names it: {_remedy(manifest)}")
     found = file_sha256(file)
     if found != manifest.file_sha256:
         raise ManifestError(
             f"{file} has SHA-256 {found[:12]}…, its manifest says {manifest.file_sha256[:12]}…: "
-            f"the file is damaged or not the one that was built; run `{REBUILD_COMMAND}`"
+            f"the file is damaged or not the one that was built: {_remedy(manifest)}"
         )
     return file
+
+
+def _remedy(manifest: Manifest) -> str:
+    if manifest.runtime.name in ("tensorrt", "tensorrt-rtx"):
+        return f"run `{REBUILD_COMMAND}`"
+    made_by = "quantize" if manifest.precision == "int8" else "export"
+    return f"take it from the repository again, or make it anew with `cone-tools {made_by}`"
 
 
 def file_sha256(path: Path) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cone_detector.adaptive.passes import passes_of
 from cone_detector.engine.contract import Engine, EngineError
-from cone_detector.engine.manifest import REBUILD_COMMAND, Manifest, ManifestError, read_manifest
+from cone_detector.engine.manifest import MAKE_PASS, REBUILD_COMMAND, Manifest, ManifestError, read_manifest
 from cone_detector.settings import Settings
 
 RUNTIMES = ("auto", "tensorrt", "openvino")
@@ -143,8 +143,7 @@ def choose(
             return Choice(candidate, reason)
         passed_over.append(f"{candidate.runtime} {candidate.precision} {candidate.model}: {obstacle}")
     asked = f"runtime '{runtime}', model '{model or 'any'}', precision '{precision}', passes {', '.join(passes)}"
-    found = "; ".join(passed_over) or "no engine file with a manifest"
-    raise EngineError(f"no engine in {directory} fits {asked} ({found}): run `{REBUILD_COMMAND}`")
+    raise EngineError(f"no engine in {directory} fits {asked}: {_what_is_there(directory, passes, passed_over)}")
 
 
 def on_cpu(settings: Settings) -> Settings | None:
@@ -164,6 +163,25 @@ def load(choice: Choice, slots: int, threads: int = 0) -> Engine:
     from cone_detector.engine.openvino import OpenVinoEngine
 
     return OpenVinoEngine(paths, slots, threads)
+
+
+def _what_is_there(directory: Path, passes: Sequence[str], passed_over: Sequence[str]) -> str:
+    """What lies in a folder of which nothing fits, why not, and what to do."""
+    groups: dict[str, list[str]] = {}
+    for manifest in _read_all(directory)[0].values():
+        if _runtime_of(manifest):
+            runtime = manifest.runtime.name if _runtime_of(manifest) == "tensorrt" else "openvino"
+            groups.setdefault(f"{runtime} {manifest.precision} {manifest.model}", []).append(manifest.name)
+    there = [f"{what} ({', '.join(names)})" for what, names in groups.items()]
+    lacking = [name for name in passes if not any(name in names for names in groups.values())]
+    if there and lacking and set(lacking) <= set(OPTIONAL_PASSES):
+        fix = f"make {lacking[0]} with {MAKE_PASS.format(lacking[0])}, or choose another policy.name"
+    elif there:
+        fix = f"ask for one of these, or run `{REBUILD_COMMAND}`"
+    else:
+        fix = f"name another engine.directory, or run `{REBUILD_COMMAND}`"
+    found = f"there is {', '.join(there) or 'no engine file with a manifest'}"
+    return "; ".join((found, *passed_over, fix))
 
 
 def _rivals(candidate: Candidate, candidates: Iterable[Candidate]) -> list[Candidate]:

@@ -43,8 +43,8 @@ def forge_network(folder):
 
 ENGINE_FAULTS = {
     "no engine at all": (without_engines, "no engine in", "make engines"),
-    "truncated": (truncate_network, "has SHA-256", "make engines"),
-    "missing file": (remove_network, "patches-640.xml is missing", "make engines"),
+    "truncated": (truncate_network, "has SHA-256", "take it from the repository again"),
+    "missing file": (remove_network, "patches-640.xml is missing", "take it from the repository again"),
     "not a network": (forge_network, "OpenVINO cannot run", "patches-640.xml"),
     "classes in another order": (edit_manifest(classes=["a"]), "classes are ['a']", "must be ['blue_cone'"),
     "older schema": (edit_manifest(schema=0), "schema is 0", "make engines"),
