@@ -17,6 +17,12 @@ def installed_profile() -> Path:
     return shared("config") / "fastdds_shm.xml"
 
 
+def use_installed_profile() -> None:
+    """Gives the profile to this process, unless it was started with one. Before its first ROS node."""
+    if not profile_in_use():
+        os.environ.update(dict.fromkeys(PROFILE_VARIABLES, str(installed_profile())))
+
+
 def profile_in_use() -> str:
     """The profile that this process was started with; empty for none."""
     return next((os.environ[name] for name in PROFILE_VARIABLES if os.environ.get(name)), "")

@@ -30,6 +30,7 @@ from cone_detector.replay.bag_topics import BagError, StereoTopics
 from cone_detector.replay.bags import StereoBag
 from cone_detector.replay.stream import DEFAULT_MEMORY, Parcel, Parcels, info_messages, stamp_message
 from cone_detector.ros.malloc import keep_large_buffers
+from cone_detector.transport import use_installed_profile
 
 SIDES = ("left", "right")
 
@@ -130,6 +131,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     options, ros_arguments = _parser().parse_known_args(arguments)
     keep_large_buffers()
+    use_installed_profile()
     try:
         with StereoBag(options.bag, StereoTopics(options.left, options.right, options.side_by_side)) as bag:
             parcels = Parcels(bag, options.memory, options.compressed)
