@@ -41,7 +41,7 @@ class Costs:
     def break_even(self) -> float:
         """The share of frames that a cascade of 320 and 640 may escalate before it costs more than 640 alone.
 
-        1 - t320 / t640, where t is a pass over pixels that are already there.
+        (t640 - t320) / t640', where t' is a frame's second pass, over pixels that are already there.
         """
         return (self.ms[HIGH] - self.ms[LOW]) / self.second(HIGH)
 

@@ -17,6 +17,7 @@ _FAMILIES = {
     "cascade": ("cascade 320, 640", "#D55E00", "o"),
     "band": ("320 and a band", "#0072B2", "o"),
     "zoom": ("320 and a zoom", "#56B4E9", "o"),
+    "after_640": ("640 and a band or a zoom", "#E69F00", "v"),
     "predictive": ("predictive, one pass", "#009E73", "^"),
 }
 
@@ -25,24 +26,29 @@ def plot(file: Path, sweep: Sweep) -> None:
     """Writes the picture of one machine's sweep as a PNG."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(15, 5.2), layout="constrained")
+    figure = Figure(figsize=(15, 5.5), layout="constrained")
     accuracy, far, rates = figure.subplots(1, 3)
-    _against_cost(accuracy, sweep, lambda one: 100 * one.outcome.map50, lambda one: one.map50_loss_pt, "mAP50")
+    _against_cost(accuracy, sweep, lambda one: 100 * one.outcome.map50, lambda one: one.map50_loss_pt, "mAP50 (%)")
     _against_cost(
         far, sweep, lambda one: 100 * one.outcome.recall_far, lambda one: one.far_recall_loss_pt,
         "recall of far cones, under 22 px (%)",
     )  # fmt: skip
     _against_rate(rates, sweep)
     handles, labels = accuracy.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=(len(labels) + 1) // 2, frameon=False)
     within = f": costs within {sweep.costs.error_pct:.0f} %" if sweep.costs.simulated else ""
     figure.suptitle(f"Adaptive policies on {sweep.costs.machine}{within}")
     figure.savefig(file, dpi=110)
 
 
+def _family(one: Tried) -> str:
+    changes = one.candidate.changes
+    return "after_640" if changes.get("policy.strip_after_640") else str(changes["policy.name"])
+
+
 def _against_cost(axes, sweep: Sweep, value: Callable[[Tried], float], loss: Callable[[Tried], float], label: str):  # type: ignore[no-untyped-def]
-    for policy, (name, colour, marker) in _FAMILIES.items():
-        of = [one for one in sweep.tried if one.candidate.changes["policy.name"] == policy]
+    for family, (name, colour, marker) in _FAMILIES.items():
+        of = [one for one in sweep.tried if _family(one) == family]
         if not of:
             continue
         x = [one.cost_ratio for one in of]
@@ -68,7 +74,7 @@ def _against_rate(axes, sweep: Sweep) -> None:  # type: ignore[no-untyped-def]
         if second not in ms:
             continue
         _, colour, marker = _FAMILIES[policy]
-        of = [one for one in sweep.tried if one.candidate.changes["policy.name"] == policy]
+        of = [one for one in sweep.tried if _family(one) == policy]
         axes.plot(rates, (ms["320"] + rates * costs.second(second)) / ms["640"], color=colour, lw=1, alpha=0.6)
         axes.scatter([one.outcome.escalation_rate for one in of], [one.cost_ratio for one in of], color=colour,
                      marker=marker, s=36, alpha=0.8, zorder=3)  # fmt: skip
@@ -77,7 +83,8 @@ def _against_rate(axes, sweep: Sweep) -> None:  # type: ignore[no-untyped-def]
     if 0 < even < 1:
         right = even > 0.5
         axes.axvline(even, color="#555555", lw=1, ls="--")
-        axes.annotate(f"break-even of the cascade\n1 - t320 / t640 = {even:.2f}", (even, 0.0), (-6 if right else 6, 8),
+        text = f"break-even of the cascade\n(t640 - t320) / t640 as second = {even:.2f}"
+        axes.annotate(text, (even, 0.0), (-6 if right else 6, 8),
                       textcoords="offset points", ha="right" if right else "left", va="bottom", fontsize=9)  # fmt: skip
     axes.set_ylim(bottom=0)
     axes.set_xlabel("share of frames with a second pass")
