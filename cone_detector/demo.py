@@ -120,7 +120,9 @@ def _write_pictures(bag: StereoBag, answers: dict[int, Answer], output: Path) ->
     plot = birds_eye(
         fullest, (round(_PLOT_SIZE * 2 * aside / longer), round(_PLOT_SIZE * ahead / longer)), ahead, aside
     )
-    draw_caption(plot, f"pair {fullest_number}: {len(fullest)} cones located; ellipses are two sigma", (8, 8), 0.6)
+    reason = answers[fullest_number].values["no_cones_reason"]
+    what = f"no cones in space: {reason}" if reason else f"{len(fullest)} cones located; ellipses are two sigma"
+    draw_caption(plot, f"pair {fullest_number}: {what}", (8, 8), 0.6)
     cv2.imwrite(str(plot_path), plot)
     return [
         (video_path, f"{len(answers)} pairs with their cones"),

@@ -136,7 +136,7 @@ def _summary(records: Mapping[str, Any]) -> list[Row]:
     if adaptive := records.get("adaptive"):
         rows.append(
             (
-                "default policy beside fixed 640, real and rendered frames: cost; mAP50; recall of far cones",
+                "default policy on a CPU beside fixed 640: mean cost of the network; mAP50; recall of far cones",
                 f"{adaptive['cost_ratio']:.2f} x; {-adaptive['map50_loss_pt']:+.1f} points; "
                 f"{-adaptive['far_recall_loss_pt']:+.1f} points",
                 "adaptive",
@@ -166,7 +166,7 @@ def _latency(records: Mapping[str, Any]) -> list[Row]:
     return [
         (
             f"pairs lost of {node['pairs_sent']:,}, {settings['rate_hz']:g} Hz for {node['seconds']:.0f} s, an engine "
-            f"of {settings['engine_latency_ms']:g} ms",
+            f"of {settings['engine_latency_ms']:g} ms, queue.depth {settings['queue_depth']}",
             f"{node['pairs_lost']} ({node['lost_in_the_node']} of them in the node)",
             "node_60hz",
         ),

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from cone_detector.frames import ENCODINGS
 from cone_detector.latency import STAGES
 from cone_detector.ros.arguments import to_text
 from cone_detector.settings import SETTINGS, Setting
@@ -20,7 +21,7 @@ NAMESPACE = "/ns"
 
 DESCRIPTIONS = {
     # Subscribed
-    "left/image": "Left camera, rectified or with its calibration; bgr8, rgb8, bgra8, rgba8, mono8 or 8UC3.",
+    "left/image": f"Left camera, rectified or with its calibration; {', '.join(ENCODINGS[:-1])} or {ENCODINGS[-1]}.",
     "right/image": "Right camera.",
     "side_by_side/image": "Both images side by side, in `input.mode` side_by_side, instead of the two above.",
     "left/camera_info": "Calibration of the left camera; without both there is 2D only.",

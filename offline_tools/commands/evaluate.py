@@ -4,8 +4,8 @@
 Choose among models on val. The test split is for the one final evaluation of what is shipped: it is recorded in a
 ledger, and a second one of the same file on the same images is refused.
 
-  cone-tools evaluate engines/*.json --data ../shared/data/fs_onboard --aspect 16:9 --split val --note
-  cone-tools evaluate engines/yolo11n-640.json --data ../shared/data/fs_onboard --aspect 16:9 --split test
+  cone-tools evaluate engines/*.json --data DATASET --aspect 16:9 --split val --note
+  cone-tools evaluate engines/yolo11n-640.json --data DATASET --aspect 16:9 --split test
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
 at the node's default settings or with other ones of policy.*. The look is recorded in the ledger, and a second one of
 the same policy, engine and images is refused.
 
-  cone-tools final --data ../shared/data/fs_onboard --aspect 16:9
-  cone-tools final --data ../shared/data/fs_onboard --aspect 16:9 --engines my_engines --param policy.name=zoom
+  cone-tools final --data DATASET --aspect 16:9
+  cone-tools final --data DATASET --aspect 16:9 --engines my_engines --param policy.name=zoom
 """
 
 from __future__ import annotations

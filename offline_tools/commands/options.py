@@ -39,7 +39,7 @@ def add_source(parser: argparse.ArgumentParser) -> None:
         "--aspect",
         type=aspect,
         metavar="W:H",
-        help="true proportions of the camera where the images were stretched, as 16:9 for the shared onboard frames",
+        help="true proportions of the camera where the images were stretched, as 16:9",
     )
     parser.add_argument("--border", type=int, default=0, metavar="PIXELS", help="border to cut off (FSOCO: 140)")
     add_registry(parser)

@@ -4,7 +4,7 @@
 Calibrated on frames of train or val, letterboxed as on the car; a test image among them is an error, whatever it is
 called. Evaluate the result: INT8 should lose no more than half a point of mAP50.
 
-  cone-tools quantize engines/yolo11n-640.json --data ../shared/data/fs_onboard --aspect 16:9
+  cone-tools quantize engines/yolo11n-640.json --data DATASET --aspect 16:9
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 Where a part loses more than it saves, keep it in float. Executed by ONNX Runtime, so it needs no GPU; slow, a minute a
 part.
 
-  cone-tools sensitivity engines/yolo11n-640-int8-qdq.json --data ../shared/data/fs_onboard --aspect 16:9 --every 2
+  cone-tools sensitivity engines/yolo11n-640-int8-qdq.json --data DATASET --aspect 16:9 --every 2
 """
 
 from __future__ import annotations
