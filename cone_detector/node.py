@@ -304,7 +304,11 @@ def main(args: list[str] | None = None, make_node: Callable[[], ConeDetectorNode
     # KeyboardInterrupt strikes anywhere, also inside a call into C++, which then fails in its own way. rclpy's handler,
     # which comes before this one, ends the executor between two callbacks.
     signal.signal(signal.SIGINT, lambda *_: None)
-    rclpy.init(args=args)
+    try:
+        rclpy.init(args=args)
+    except RuntimeError as error:  # an argument or a parameter file that ROS cannot read, in its own words
+        print(f"cone_detector cannot start: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
     node: ConeDetectorNode | None = None
     executor: SingleThreadedExecutor | None = None
     code = 0

@@ -20,7 +20,8 @@ def plot_latency(summary: Mapping[str, Any], folder: Path) -> list[Path]:
     total = np.array(timeline["total_ms"], float)
     age = np.array([np.nan if value is None else value for value in timeline["age_ms"]], float)
     passes = np.array(timeline["passes"])
-    title = f"{summary['mode']}, {Path(summary['bag']).name} at {summary['rate_hz']:g} Hz, {summary['engine']}"
+    rate = f"at {summary['rate_hz']:g} Hz" if summary["rate_hz"] else "back to back"
+    title = f"{summary['mode']}, {Path(summary['bag']).name} {rate}, {summary['engine']}"
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / "latency_histogram.png", folder / "latency_timeline.png"]
 

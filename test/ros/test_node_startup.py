@@ -188,6 +188,20 @@ def test_a_node_that_starts_by_itself_ends_where_it_cannot(tmp_path):
     assert f"no engine in {tmp_path}" in line
 
 
+@pytest.mark.parametrize("text", [None, "broken: ["], ids=["missing", "broken"])
+def test_a_parameter_file_that_cannot_be_read_is_named(tmp_path, text):
+    file = tmp_path / "car.yaml"
+    if text is not None:
+        file.write_text(text)
+    with NodeProcess(("-m", "cone_detector.node", "--ros-args", "--params-file", str(file))) as node:
+        assert node.wait() == 1
+        assert "Traceback" not in node.log
+        assert (
+            f"cone_detector cannot start: failed to initialize rcl: Couldn't parse params file: '--params-file {file}'"
+            in node.log
+        )
+
+
 PARAMETER_FAULTS = {
     "out of range": ({"confidence": 1.5}, "confidence is 1.5, must lie in 0.01 to 1"),
     "no such choice": ({"policy.name": "magic"}, "policy.name is 'magic', must be one of"),
