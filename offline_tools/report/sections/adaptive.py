@@ -10,7 +10,15 @@ from offline_tools.report.records import Node
 from offline_tools.report.text import prose
 from offline_tools.report.values import Kind, Label, Value, percent, total
 
-_FAMILIES = ("fixed", "cascade", "band", "zoom", "predictive")
+# By how a policy's name begins. The last is drawn over the others, which meet it.
+_FAMILIES = {
+    "cascade": "cascade",
+    "band": "band",
+    "zoom": "zoom",
+    "640": "640 first",
+    "predictive": "predictive",
+    "fixed": "fixed",
+}
 _STEP = 0.01
 _COLUMNS = ("cost, mean", "cost, p99", "second pass", "mAP50", "far recall", "near recall", "precision")
 
@@ -95,7 +103,7 @@ def _chart(section: Section, machine: Node) -> None:
             _family(one.name),
             one.name if one.name == chosen or _always(one.name) else "",
         )
-        for one in machine.at("tried")
+        for one in sorted(machine.at("tried"), key=lambda one: one.name.startswith("fixed"))
     ]
     used: list[Value] = [value for point in points for value in (point.x, point.y)]
     section.add(
@@ -138,4 +146,4 @@ def _always(name: str) -> bool:
 
 
 def _family(name: str) -> str:
-    return next((family for family in _FAMILIES if name.startswith(family)), "other")
+    return next((family for start, family in _FAMILIES.items() if name.startswith(start)), "other")
