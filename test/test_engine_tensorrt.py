@@ -304,8 +304,8 @@ def put_timed(folder: Path, runtime: str = "tensorrt", **ms: float) -> None:
     [
         ({"fp16": 0.0, "int8": 0.0}, "int8", "int8 table from"),
         ({"fp16": 0.2, "int8": 0.0}, "int8", "int8 table from"),
-        ({"fp16": 0.2, "int8": 0.3}, "fp16", ", 0.40 ms where int8 takes 0.60"),
-        ({"fp16": 0.3, "int8": 0.2}, "int8", ", 0.40 ms where fp16 takes 0.60"),
+        ({"fp16": 0.2, "int8": 0.3}, "fp16", ", 0.40 ms for its passes where int8 takes 0.60"),
+        ({"fp16": 0.3, "int8": 0.2}, "int8", ", 0.40 ms for its passes where fp16 takes 0.60"),
     ],
 )
 def test_of_a_model_the_precision_serves_that_was_faster_on_this_gpu(

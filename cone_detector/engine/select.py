@@ -137,7 +137,9 @@ def choose(
         if obstacle is None:
             reason = f"{candidate.runtime} {candidate.precision} {candidate.model} from {directory}"
             slower = [c for c in _rivals(candidate, fitting) if c.ms > candidate.ms > 0]
-            reason += "".join(f", {candidate.ms:.2f} ms where {c.precision} takes {c.ms:.2f}" for c in slower)
+            reason += "".join(
+                f", {candidate.ms:.2f} ms for its passes where {c.precision} takes {c.ms:.2f}" for c in slower
+            )
             if passed_over:
                 reason += "; passed over: " + "; ".join(passed_over)
             return Choice(candidate, reason)
