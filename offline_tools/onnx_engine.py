@@ -62,6 +62,5 @@ def open_engine(manifest_path: Path, slots: int = 1) -> Engine:
     manifest = read_manifest(manifest_path)
     if manifest.qdq:
         return OnnxRuntimeEngine(manifest_path, slots)
-    runtime = "tensorrt" if manifest.runtime.name.startswith("tensorrt") else "openvino"
-    candidate = Candidate(runtime, manifest.model, manifest.precision, (manifest_path,), 0.0)
+    candidate = Candidate(manifest.runtime.name, manifest.model, manifest.precision, (manifest_path,))
     return load(Choice(candidate, "named"), slots)

@@ -100,6 +100,11 @@ class Manifest:
     schema: int = SCHEMA
 
     @property
+    def is_plan(self) -> bool:
+        """True for what TensorRT or TensorRT-RTX built for one kind of GPU."""
+        return self.runtime.name in ("tensorrt", "tensorrt-rtx")
+
+    @property
     def magnified(self) -> float:
         """How many times finer than on the canvas a strip is given; more than 1: cut from the camera image itself."""
         return self.network[0] / self.canvas[0] if self.strip else 1.0
@@ -235,7 +240,7 @@ def check_file(path: Path, manifest: Manifest) -> Path:
 
 
 def _remedy(manifest: Manifest) -> str:
-    if manifest.runtime.name in ("tensorrt", "tensorrt-rtx"):
+    if manifest.is_plan:
         return f"run `{REBUILD_COMMAND}`"
     made_by = "quantize" if manifest.precision == "int8" else "export"
     return f"take it from the repository again, or make it anew with `cone-tools {made_by}`"

@@ -21,17 +21,20 @@ OPTIONAL_PASSES = ("band", "zoom")
 class Candidate:
     """The files of one model for one runtime and precision, one manifest path a pass.
 
-    runtime: "tensorrt", also for plans of TensorRT-RTX, or "openvino". kind: the runtime's own name.
-    ms: of all wanted passes together, where each was timed on this GPU; else 0.
+    kind: the runtime that the manifests name. ms: of all wanted passes together; 0 where one was not timed.
     """
 
-    runtime: str
+    kind: str
     model: str
     precision: str
     paths: tuple[Path, ...]
-    map50: float
-    kind: str = ""
+    map50: float = 0.0
     ms: float = 0.0
+
+    @property
+    def runtime(self) -> str:
+        """What opens the files: "tensorrt", also for plans of TensorRT-RTX, or "openvino", also for an ONNX."""
+        return "tensorrt" if self.kind.startswith("tensorrt") else "openvino"
 
 
 @dataclass(frozen=True)
@@ -46,18 +49,15 @@ def find_candidates(directory: Path, passes: Iterable[str]) -> tuple[list[Candid
     """All complete sets of engine files in `directory`, and one line for each manifest that is unreadable or stale."""
     manifests, faults = _read_all(directory)
     sources = _sources(manifests.values())
-    # By the runtime's own name too: plans of TensorRT and of TensorRT-RTX do not run in one engine.
-    groups: dict[tuple[str, str, str, str], dict[str, tuple[Path, Manifest]]] = {}
+    fresh: dict[Path, Manifest] = {}
     for path, manifest in manifests.items():
-        runtime = _runtime_of(manifest)
         if stale := _stale(manifest, sources):
             faults.append(f"{path}: {stale}")
-        elif runtime:
-            key = (runtime, manifest.runtime.name, manifest.model, manifest.precision)
-            groups.setdefault(key, {})[manifest.name] = (path, manifest)
+        else:
+            fresh[path] = manifest
     wanted = tuple(passes)
     candidates = []
-    for (runtime, kind, model, precision), found in groups.items():
+    for (kind, model, precision), found in _groups(fresh).items():
         if all(name in found for name in wanted):
             extra = [name for name in OPTIONAL_PASSES if name in found and name not in wanted]
             paths = tuple(found[name][0] for name in (*wanted, *extra))
@@ -65,7 +65,7 @@ def find_candidates(directory: Path, passes: Iterable[str]) -> tuple[list[Candid
             map50 = max(evaluation.map50 if evaluation else 0.0 for evaluation in evaluations)
             times = [found[name][1].ms for name in wanted]
             ms = sum(times) if all(times) else 0.0
-            candidates.append(Candidate(runtime, model, precision, paths, map50, kind, ms))
+            candidates.append(Candidate(kind, model, precision, paths, map50, ms))
     return candidates, faults
 
 
@@ -96,12 +96,12 @@ def _choose_named(paths: list[Path]) -> Choice:
         beside, _ = _read_all(path.parent)
         if stale := _stale(manifest, _sources(beside.values())):
             raise EngineError(f"{path}: {stale}")
-    kinds = {(_runtime_of(m), m.runtime.name, m.model, m.precision) for m in manifests}
+    kinds = {_key(manifest) for manifest in manifests}
     if len(kinds) > 1:
         raise EngineError(f"the named manifests do not belong together: {sorted(map(str, kinds))}")
-    runtime, _, model, precision = kinds.pop()
-    # A Q/DQ file has no runtime of its own here: the OpenVINO engine refuses it with the reason.
-    candidate = Candidate(runtime or "openvino", model, precision, tuple(paths), 0.0)
+    kind, model, precision = kinds.pop()
+    # No runtime here is for a Q/DQ file: the OpenVINO engine refuses it with the reason.
+    candidate = Candidate(kind, model, precision, tuple(paths))
     if obstacle := _obstacle(candidate):
         raise EngineError(f"{paths[0]}: {obstacle}")
     return Choice(candidate, f"{candidate.runtime} {precision} {model}, named by parameter")
@@ -169,21 +169,19 @@ def load(choice: Choice, slots: int, threads: int = 0) -> Engine:
 
 def _what_is_there(directory: Path, passes: Sequence[str], passed_over: Sequence[str]) -> str:
     """What lies in a folder of which nothing fits, why not, and what to do."""
-    groups: dict[str, list[str]] = {}
-    for manifest in _read_all(directory)[0].values():
-        if _runtime_of(manifest):
-            runtime = manifest.runtime.name if _runtime_of(manifest) == "tensorrt" else "openvino"
-            groups.setdefault(f"{runtime} {manifest.precision} {manifest.model}", []).append(manifest.name)
-    there = [f"{what} ({', '.join(names)})" for what, names in groups.items()]
-    lacking = [name for name in passes if not any(name in names for names in groups.values())]
+    groups = _groups(_read_all(directory)[0])
+    there = [
+        f"{'openvino' if kind == 'onnx' else kind} {precision} {model} ({', '.join(found)})"
+        for (kind, model, precision), found in groups.items()
+    ]
+    lacking = [name for name in passes if not any(name in found for found in groups.values())]
     if there and lacking and set(lacking) <= set(OPTIONAL_PASSES):
         fix = f"make {lacking[0]} with {MAKE_PASS.format(lacking[0])}, or choose another policy.name"
     elif there:
         fix = f"ask for one of these, or run `{REBUILD_COMMAND}`"
     else:
         fix = f"name another engine.directory, or run `{REBUILD_COMMAND}`"
-    found = f"there is {', '.join(there) or 'no engine file with a manifest'}"
-    return "; ".join((found, *passed_over, fix))
+    return "; ".join((f"there is {', '.join(there) or 'no engine file with a manifest'}", *passed_over, fix))
 
 
 def _rivals(candidate: Candidate, candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -210,6 +208,20 @@ def _read_all(directory: Path) -> tuple[dict[Path, Manifest], list[str]]:
     return manifests, faults
 
 
+def _key(manifest: Manifest) -> tuple[str, str, str]:
+    """What passes must share to run in one engine; plans of TensorRT and of TensorRT-RTX do not."""
+    return manifest.runtime.name, manifest.model, manifest.precision
+
+
+def _groups(manifests: Mapping[Path, Manifest]) -> dict[tuple[str, str, str], dict[str, tuple[Path, Manifest]]]:
+    """By `_key` and pass, the manifests of what a runtime here can open: all but Q/DQ files, which are for building."""
+    groups: dict[tuple[str, str, str], dict[str, tuple[Path, Manifest]]] = {}
+    for path, manifest in manifests.items():
+        if not manifest.qdq:
+            groups.setdefault(_key(manifest), {})[manifest.name] = (path, manifest)
+    return groups
+
+
 def _sources(manifests: Iterable[Manifest]) -> dict[tuple[str, str, bool], set[str]]:
     """SHA-256 of the ONNX files that plans are built from, by model, pass and whether they carry Q/DQ."""
     found: dict[tuple[str, str, bool], set[str]] = {}
@@ -221,7 +233,7 @@ def _sources(manifests: Iterable[Manifest]) -> dict[tuple[str, str, bool], set[s
 
 def _stale(manifest: Manifest, sources: Mapping[tuple[str, str, bool], set[str]]) -> str | None:
     """Why a plan is not of the ONNX that lies beside it; None where it is, and where there is none to compare with."""
-    if _runtime_of(manifest) != "tensorrt":
+    if not manifest.is_plan:
         return None
     # `cone-tools build` makes INT8 plans of Q/DQ files, and all others of float ones.
     present = sources.get((manifest.model, manifest.name, manifest.precision == "int8"))
@@ -231,14 +243,6 @@ def _stale(manifest: Manifest, sources: Mapping[tuple[str, str, bool], set[str]]
         f"the plan was built from an ONNX of SHA-256 {manifest.onnx_sha256[:12]}…, now there is "
         f"{', '.join(sorted(digest[:12] for digest in present))}…: run `{REBUILD_COMMAND}`"
     )
-
-
-def _runtime_of(manifest: Manifest) -> str | None:
-    if manifest.runtime.name in ("tensorrt", "tensorrt-rtx"):
-        return "tensorrt"
-    if manifest.qdq:
-        return None
-    return "openvino"
 
 
 def _obstacle(candidate: Candidate) -> str | None:

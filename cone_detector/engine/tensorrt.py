@@ -242,7 +242,7 @@ def obstacle(manifest: Manifest) -> str | None:
 
 def _plan_file(path: Path, manifest: Manifest) -> Path:
     """The plan of a manifest, once it is certain that it may be opened here."""
-    if manifest.runtime.name not in ("tensorrt", "tensorrt-rtx"):
+    if not manifest.is_plan:
         raise ManifestError(f"{path.name} is for {manifest.runtime.name}: build a plan with `{REBUILD_COMMAND}`")
     if found := obstacle(manifest):
         raise EngineError(found)
