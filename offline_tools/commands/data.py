@@ -20,6 +20,7 @@ from pathlib import Path
 from rich.progress import Progress
 
 from offline_tools.commands.options import add_registry, add_source, guard_of, source_of
+from offline_tools.commands.progress import counted
 from offline_tools.datasets import DatasetError, read_dataset
 from offline_tools.datasets.checks import check, draw_heights
 from offline_tools.datasets.complete import complete
@@ -69,13 +70,9 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.job == "complete":
         with Progress(transient=True) as progress:
-            task = progress.add_task(args.manifest.stem)
-
-            def show(done: int, total: int) -> None:
-                progress.update(task, completed=done, total=total)
-
+            bar = counted(progress, args.manifest.stem)
             done = complete(
-                args.manifest, source_of(args), args.folder, guard_of(args), args.confidence, args.smallest, show
+                args.manifest, source_of(args), args.folder, guard_of(args), args.confidence, args.smallest, bar
             )
         counts = ", ".join(f"{count} {name}" for name, count in sorted(done.added.items())) or "none"
         print(f"{done.data}: labels added to {done.frames} training frames: {counts}")

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from cone_detector.engine.manifest import read_manifest
 from offline_tools.commands.options import add_source, guard_of, source_of
+from offline_tools.commands.progress import counted
 from offline_tools.curves import draw_curves
 from offline_tools.evaluate import Result, evaluate, write_evaluation, write_records
 from offline_tools.ledger import DEFAULT_LEDGER
@@ -48,12 +49,8 @@ def run(args: argparse.Namespace) -> int:
             if len(args.manifests) > 1 and read_manifest(path).strip:
                 console.print(f"{path.stem}: sees a strip of the canvas only, left to `cone-tools policies`")
                 continue
-            task = progress.add_task(path.stem)
-
-            def show(done: int, total: int, task=task) -> None:  # type: ignore[no-untyped-def]
-                progress.update(task, completed=done, total=total)
-
-            result = evaluate(path, source, args.split, guard, args.force, args.ledger, show)
+            bar = counted(progress, path.stem)
+            result = evaluate(path, source, args.split, guard, args.force, args.ledger, bar)
             results.append(result)
             if args.note:
                 write_evaluation(path, result)
