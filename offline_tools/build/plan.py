@@ -79,9 +79,8 @@ def build_plan(
     if content is None:
         raise BuildError(f"{api.name} {api.version} cannot build {onnx_file}: {logger.last_error}")
     plan = bytes(content)
-    text = "" if api.portable else _inspect(api, plan)
     try:
-        return Plan(plan, from_build_log(messages) if api.portable else from_inspector(text))
+        return Plan(plan, from_build_log(messages) if api.portable else from_inspector(_inspect(api, plan)))
     except (KeyError, TypeError, ValueError) as error:  # a table is not worth a plan
         return Plan(plan, [], f"{api.name} {api.version} describes layers in another form ({error!r})")
 
