@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "campaign": ("offline_tools.campaign.command", "from a dataset to a decided, measured engine, in phases"),
     "regnet-search": ("offline_tools.commands.regnet_search", "rank RegNet backbones for a budget"),
     "compare": ("offline_tools.commands.compare", "training runs in one table, on val"),
+    "average": ("offline_tools.commands.average", "the mean of several trainings' weights, as one network"),
     "export": ("offline_tools.commands.export", "weights to the ONNX of the engine contract"),
     "quantize": ("offline_tools.commands.quantize", "float ONNX to INT8, for a CPU and for TensorRT"),
     "sensitivity": ("offline_tools.commands.sensitivity", "which part of a network loses accuracy in INT8"),
