@@ -27,6 +27,7 @@ def clock() -> Clock:
 def steady(clock: Clock, ms: float) -> Budget:
     budget = Budget(PIXELS, clock)
     for _ in range(60):
+        budget.begin(0, 0.0)
         budget.note("640", ms)
     return budget
 
@@ -49,7 +50,9 @@ def test_without_a_deadline_every_pass_fits(clock):
 def test_a_pass_of_varying_length_must_fit_at_its_longest(clock):
     budget = Budget(PIXELS, clock)
     for i in range(200):
+        budget.begin(0, 0.0)
         budget.note("640", 8.0 if i % 2 else 12.0)
+    budget.begin(0, 0.0)
     assert budget.expected_ms("640") > 12.0
 
 
@@ -57,6 +60,7 @@ def test_a_pass_that_never_ran_is_judged_by_its_pixels(clock):
     budget = Budget(PIXELS, clock)
     assert budget.expected_ms("640") == 0.0
     for _ in range(60):
+        budget.begin(0, 0.0)
         budget.note("320", 5.0)
     assert budget.expected_ms("640") == pytest.approx(20.0, rel=0.1)
     assert budget.expected_ms("band") == pytest.approx(5.0, rel=0.1)
@@ -71,6 +75,20 @@ def test_one_stall_does_not_forbid_a_pass_for_good(clock):
         refusals += 1
         assert refusals < 1000
     assert refusals > 0
+
+
+@pytest.mark.parametrize(("first", "fits"), [(4.0, True), (8.0, True), (12.0, False)])
+def test_a_frame_whose_first_pass_was_slow_gets_a_second_one_only_if_that_may_be_slow_too(clock, first, fits):
+    budget = Budget(PIXELS, clock)
+    for slow in [1.0, 2.0] * 60:
+        budget.begin(0, 0.0)
+        budget.note("320", 4.0 * slow)
+        budget.note("640", 10.0 * slow)
+    clock.ms = 0.0
+    budget.begin(0, 30.0)
+    budget.note("320", first)
+    clock.ms = first
+    assert budget.fits("640") == fits
 
 
 def test_the_deadline_counts_from_the_pairs_arrival(clock):

@@ -10,13 +10,17 @@ from time import perf_counter_ns
 _MEAN_GAIN, _DEVIATION_GAIN, _DEVIATIONS = 1 / 8, 1 / 4, 4.0
 # A pass that is never run is never measured: each refusal forgets a little, or one stall would forbid it for good.
 _FORGET = 0.99
+# A coarse clock may not have moved.
+_TICK_MS = 1e-3
 
 
 class Budget:
     """Expected times of the passes, and the deadline of the frame in work.
 
     pixels: by pass, how many its network looks at. A pass that never ran is taken to cost as much a pixel as one that
-    did.
+    did. What slows a frame's first pass down, a core that is shared or clocked low, slows down its second one by as
+    much (on two CPU cores their times over their means correlate by 0.74): so a pass is expected to take what it
+    usually does, times the pace of the pass before it in this frame.
     """
 
     def __init__(self, pixels: Mapping[str, int], clock: Callable[[], int] = perf_counter_ns) -> None:
@@ -25,22 +29,27 @@ class Budget:
         self._mean: dict[str, float] = {}
         self._deviation: dict[str, float] = {}
         self._end_ns = 0
+        self._pace = 1.0
 
     def begin(self, arrival_ns: int, deadline_ms: float) -> None:
         """Starts a frame that was complete at `arrival_ns` of the clock. deadline_ms: after that; 0 for none."""
         self._end_ns = arrival_ns + int(deadline_ms * 1e6) if deadline_ms else 0
+        self._pace = 1.0
 
     def note(self, name: str, ms: float) -> None:
         """Books what pass `name` took, from the decision for it to its merged rows."""
-        mean = self._mean.setdefault(name, ms)
-        deviation = self._deviation.setdefault(name, ms / 2)
-        self._deviation[name] = deviation + (abs(ms - mean) - deviation) * _DEVIATION_GAIN
-        self._mean[name] = mean + (ms - mean) * _MEAN_GAIN
+        ms = max(ms, _TICK_MS)
+        usual = ms / self._pace
+        mean = self._mean.setdefault(name, usual)
+        deviation = self._deviation.setdefault(name, usual / 2)
+        self._deviation[name] = deviation + (abs(usual - mean) - deviation) * _DEVIATION_GAIN
+        self._mean[name] = mean + (usual - mean) * _MEAN_GAIN
+        self._pace = ms / mean
 
     def expected_ms(self, name: str) -> float:
-        """What pass `name` takes at most, nearly always; 0 while no pass was measured at all."""
+        """What pass `name` would take now at most, nearly always; 0 while no pass was measured at all."""
         if name in self._mean:
-            return self._mean[name] + _DEVIATIONS * self._deviation[name]
+            return (self._mean[name] + _DEVIATIONS * self._deviation[name]) * self._pace
         known = [self.expected_ms(other) / self._pixels[other] for other in self._mean]
         return max(known, default=0.0) * self._pixels[name]
 
