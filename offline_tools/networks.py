@@ -47,7 +47,11 @@ def load(weights: str | Path, role: str) -> DetectionModel:
 def save(model: DetectionModel, path: Path) -> None:
     """Writes a checkpoint that `YOLO(path)` reads; half a file is never left under that name."""
     partial = path.with_suffix(".part")
-    torch.save({"model": model, "train_args": {}}, partial)
+    # Ultralytics notes on a model where it was read from, and sets both anew at the next reading.
+    written = copy.copy(model)
+    for name in ("pt_path", "args"):
+        vars(written).pop(name, None)
+    torch.save({"model": written, "train_args": {}}, partial)
     partial.replace(path)
 
 
