@@ -43,10 +43,10 @@ EVEN, GAPPED = row_of_cones(5, 10, 15, 20, 25), row_of_cones(5, 10, 15, 35, 40)
         ("nothing_seen", seen(cones(0.4)), seen(NO_ROWS)),
         ("mean_confidence", seen(cones(0.95, 0.7)), seen(cones(0.95, 0.6))),
         ("lowest_confidence", seen(cones(0.9, 0.55)), seen(cones(0.9, 0.45))),
-        ("ambiguous", seen(cones(0.9, 0.38, 0.38)), seen(cones(0.9, 0.38, 0.38, 0.38))),
-        ("ambiguous", seen(cones(0.9), faint=cones(0.1, 0.1, 0.1)), seen(cones(0.9), faint=cones(0.3, 0.3, 0.3))),
+        ("ambiguous", seen(cones(0.9, *[0.48] * 3)), seen(cones(0.9, *[0.48] * 4))),
+        ("ambiguous", seen(cones(0.9), faint=cones(*[0.05] * 4)), seen(cones(0.9), faint=cones(*[0.3] * 4))),
         # Below their class's threshold, but too sure to be ambiguous.
-        ("ambiguous", seen(cones(0.9), faint=cones(0.8, 0.8, 0.8)), seen(cones(0.9), faint=cones(0.39, 0.39, 0.39))),
+        ("ambiguous", seen(cones(0.9), faint=cones(*[0.8] * 4)), seen(cones(0.9), faint=cones(*[0.49] * 4))),
         ("disagreement", seen(cones(0.9), cones(*[0.9] * 4)), seen(cones(0.9), cones(*[0.9] * 5))),
         ("size_limit", seen(cones(0.9, height=19)), seen(cones(0.9, height=17))),
         ("row_gap", seen(EVEN), seen(GAPPED)),

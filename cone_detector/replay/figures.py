@@ -22,6 +22,10 @@ Row = tuple[str, str, str]
 # What each record holds, and the command that writes it.
 _KNOWN = {
     "accuracy": ("mAP of the shipped engine files on labelled frames", "cone-tools evaluate engines/*.json --json"),
+    "accuracy_previous": (
+        "the same of the weights before, and of the TensorRT plans that were built from them",
+        "cone-tools evaluate engines/*.json --json",
+    ),
     "adaptive": ("adaptive policies: cost and accuracy beside fixed 320 and 640, a paced run", "cone-tools policies"),
     "adaptive_nvidia-geforce-rtx-4060-simulated": (
         "the same policies at the costs that are expected of the car's GPU",
