@@ -8,6 +8,7 @@ the canvas it finds on the "device". So a test sees both the order of calls and 
 from __future__ import annotations
 
 import ctypes
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from enum import IntEnum
@@ -24,6 +25,25 @@ from cone_detector.engine.contract import ROWS
 from cone_detector.engine.manifest import Gpu, Manifest, Runtime, file_sha256, write_manifest
 
 NAME, COMPUTE_CAPABILITY, VERSION = "Fake RTX 4060", (8, 9), "10.3.0"
+
+
+# What the inspector tells of each plan, in the form of TensorRT 8.6: a convolution, and a copy in front of it.
+LAYERS = [
+    {
+        "Name": "Reformatting CopyNode for Input Tensor 0 to conv",
+        "LayerType": "Reformat",
+        "Inputs": [{"Dimensions": [2, 3, 8, 8], "Format/Datatype": "Row major linear FP32"}],
+        "Outputs": [{"Dimensions": [2, 3, 8, 8], "Format/Datatype": "Row major linear FP16 format"}],
+    },
+    {
+        "Name": "conv",
+        "LayerType": "CaskConvolution",
+        "Inputs": [{"Dimensions": [2, 3, 8, 8], "Format/Datatype": "Row major linear FP16 format"}],
+        "Outputs": [{"Dimensions": [2, 4, 8, 8], "Format/Datatype": "Row major linear FP16 format"}],
+        "OutMaps": 4,
+        "Weights": {"Type": "Half", "Count": 108},
+    },
+]
 
 
 class Code(IntEnum):
@@ -226,6 +246,9 @@ def _tensorrt(gpu: FakeGpu) -> ModuleType:
         def get_tensor_dtype(self, name: str) -> str:
             return {"frames": "uint8", "detections": "float32"}[name]
 
+        def create_engine_inspector(self) -> Any:
+            return SimpleNamespace(get_engine_information=lambda form: json.dumps({"Layers": LAYERS}))
+
         def create_execution_context(self) -> Context | None:
             return None if "create_execution_context" in gpu.fail else Context(next(iter(self._shapes.values())))
 
@@ -247,5 +270,6 @@ def _tensorrt(gpu: FakeGpu) -> ModuleType:
     module.__dict__.update(
         __version__=VERSION, ILogger=type("ILogger", (Logger,), {"__init__": lambda self: None}), Runtime=Runtime,
         uint8="uint8", float32="float32", BuilderFlag=SimpleNamespace(FP16=0, INT8=1),
+        LayerInformationFormat=SimpleNamespace(JSON=1),
     )  # fmt: skip
     return module

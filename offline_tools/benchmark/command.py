@@ -27,9 +27,10 @@ from cone_detector.stereo.calibration import CalibrationError
 from offline_tools.benchmark.few_sms import measure_few_sms
 from offline_tools.benchmark.figures import EngineFigures, Pair, measure, read_pairs
 from offline_tools.benchmark.naive import measure_naive
+from offline_tools.benchmark.plan_facts import compare_accuracy
 from offline_tools.benchmark.plot import plot_report
 from offline_tools.benchmark.report import write_few_sms, write_report, write_table
-from offline_tools.benchmark.rows import measure_rows
+from offline_tools.benchmark.rows import float_of, measure_rows
 from offline_tools.benchmark.timing import percentile
 from offline_tools.build.frames import FramesError
 from offline_tools.build.plan import BuildError, build_plan
@@ -48,7 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="baseline of that model's plans for 640: ultralytics' own ONNX of two 640x640 images, or a .plan built "
         "of it; may be repeated",
     )  # fmt: skip
-    parser.add_argument("--engines", type=Path, help="folder of the float ONNX files, to compare each plan's rows with")
+    parser.add_argument(
+        "--engines", type=Path, help="folder of the float ONNX files, to compare each plan's rows and noted mAP with"
+    )
     parser.add_argument("--images", type=Path, help="images or recording for that (default: the recording of --bag)")
     parser.add_argument(
         "--sms", type=int, nargs="+", metavar="COUNT", help="measure on so many multiprocessors, and nothing else"
@@ -106,9 +109,18 @@ def _measure(args: argparse.Namespace, console: Console) -> list[EngineFigures]:
     figures = [replace(one, naive_ms_p50=naive.get(one.model)) if one.canvas == HIGH else one for one in figures]
     if args.engines:
         # Last: then nothing is timed any more.
-        rows = [measure_rows(path, args.engines, args.images or args.bag, 64) for path in paths]
-        figures = [replace(one, rows=found) for one, found in zip(figures, rows, strict=True)]
+        figures = [
+            _beside_float(one, path, args.engines, args.images or args.bag)
+            for one, path in zip(figures, paths, strict=True)
+        ]
     return figures
+
+
+def _beside_float(figures: EngineFigures, path: Path, engines: Path, images: Path) -> EngineFigures:
+    manifest = read_manifest(path)
+    reference = float_of(manifest, engines)
+    rows = measure_rows(path, reference, images, 64)
+    return replace(figures, rows=rows, accuracy=compare_accuracy(manifest, read_manifest(reference)))
 
 
 def _naive_of(text: str) -> tuple[str, Path]:

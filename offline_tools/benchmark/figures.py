@@ -27,6 +27,7 @@ from cone_detector.stereo.calibration import CameraModel, StereoCalibration
 from cone_detector.stereo.locator import StereoLocator
 from offline_tools.benchmark.arrivals import Arrivals, Pair
 from offline_tools.benchmark.limit import measure_limit
+from offline_tools.benchmark.plan_facts import PlanAccuracy, PlanFacts, read_facts
 from offline_tools.benchmark.rows import RowFigures
 from offline_tools.benchmark.timing import BURN_IN, allocations, free_kb, percentile, time_each, time_paced
 
@@ -43,7 +44,7 @@ class EngineFigures:
     work. allocations_per_frame: the engine's own CUDA allocations; gpu_growth_kb: GPU memory that was free before those
     frames and is not after them; host_kb_per_frame: the most Python memory that a frame takes for a while. limit: as in
     `limit`, without and with a graph. graph_gain: enqueue over host_rows. naive: two camera images to rows as in
-    `naive`, of the same model in FP16; at 640 only. rows: against the float ONNX.
+    `naive`, of the same model in FP16; at 640 only. rows, accuracy: against the float ONNX.
     """
 
     model: str
@@ -74,8 +75,10 @@ class EngineFigures:
     limit_enqueue_ms: float
     limit_graph_ms: float
     graph_gain: float
+    plan: PlanFacts
     naive_ms_p50: float | None = None
     rows: RowFigures | None = None
+    accuracy: PlanAccuracy | None = None
 
 
 def read_pairs(path: Path, limit: int = 64) -> tuple[list[Pair], StereoCalibration]:
@@ -158,6 +161,7 @@ def measure(
         limit_enqueue_ms=limit.enqueue_ms,
         limit_graph_ms=limit.graph_ms,
         graph_gain=round(float(np.median(enqueue) / np.median(rows)), 3),
+        plan=read_facts(manifest_path),
     )
 
 

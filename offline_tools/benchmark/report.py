@@ -65,7 +65,9 @@ def write_table(report: Path, table: Path) -> None:
         "CPU": lambda one: f"{one['cpu_share']:.2f}",
         "CUDA allocations": lambda one: f"{one['allocations_per_frame']:g}",
         "naive": lambda one: "" if one["naive_ms_p50"] is None else f"{one['naive_ms_p50']:.3f}",
+        "layers": lambda one: _layers(one["plan"]),
         "rows as in FP32": lambda one: _rows(one["rows"]),
+        "mAP50 (FP32)": lambda one: _accuracy(one["accuracy"]),
     }
     lines = [
         f"# TensorRT on {machine['gpu']}",
@@ -76,7 +78,8 @@ def write_table(report: Path, table: Path) -> None:
         "`network`, `GPU`: by CUDA events, the latter with upload and download. `rows`: from the call to rows on the "
         "host. `no graph`: the same kernel by kernel, and how many times slower. `2D`, `3D`: from two camera images to "
         "boxes, and to cones in space. `CPU`: share of one core at 60 Hz, while frames are in work. `naive`: the same "
-        "model in FP16 as a float32 square from ordinary memory.",
+        "model in FP16 as a float32 square from ordinary memory. `layers`: that compute in INT8, FP16 and FP32, and "
+        "reformats. `mAP50`: of the plan, and of its float ONNX on the same images.",
         "",
         "| " + " | ".join(columns) + " |",
         "| --- " + "| ---: " * (len(columns) - 1) + "|",
@@ -100,6 +103,15 @@ def _rows(rows: Record | None) -> str:
         f"{rows['found']:.1%} found, {rows['within_limits']:.1%} within {rows['limits']}; "
         f"p99 {rows['box_px_p99']:.2f} px, {rows['score_p99']:.3f}"
     )
+
+
+def _layers(plan: Record) -> str:
+    names = ("INT8", "FP16", "FP32", "reformats")
+    return ", ".join(f"{plan['layers'].get(name, 0)} {name}" for name in names)
+
+
+def _accuracy(found: Record | None) -> str:
+    return "" if found is None else f"{found['split']} {found['map50']:.3f} ({found['map50_fp32']:.3f})"
 
 
 def _key(record: Record) -> tuple[str, str, str]:

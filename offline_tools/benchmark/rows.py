@@ -35,17 +35,17 @@ class RowFigures:
     limits: str = f"{BOX_LIMIT_PX:g} px, {SCORE_LIMIT:g}"
 
 
-def measure_rows(manifest_path: Path, engines: Path, images: Path, pairs: int) -> RowFigures:
-    """Compares a plan with the float ONNX in folder `engines`.
+def measure_rows(manifest_path: Path, reference: Path, images: Path, pairs: int) -> RowFigures:
+    """Compares a plan with its float ONNX, whose manifest is `reference`.
 
-    images: folder or recording, of which up to `pairs` pairs are used. Raises ManifestError where there is no float
-    ONNX, EngineError, FramesError or BagError.
+    images: folder or recording, of which up to `pairs` pairs are used. Raises ManifestError, EngineError, FramesError
+    or BagError.
     """
     manifest = read_manifest(manifest_path)
     frames = read_canvases(images, manifest.canvas, pairs)
     found = []
     for engine in (
-        OpenVinoEngine([_float_of(manifest, engines)], slots=1),
+        OpenVinoEngine([reference], slots=1),
         TensorRtEngine([manifest_path], slots=1),
     ):
         found.append(run_rows(engine, manifest.name, frames))
@@ -67,7 +67,8 @@ def measure_rows(manifest_path: Path, engines: Path, images: Path, pairs: int) -
     )
 
 
-def _float_of(manifest: Manifest, engines: Path) -> Path:
+def float_of(manifest: Manifest, engines: Path) -> Path:
+    """The manifest of a plan's float ONNX in folder `engines`. Raises ManifestError where there is none."""
     for path in sorted(engines.glob("*.json")):
         found = read_manifest(path)
         same = (found.model, found.name, found.canvas) == (manifest.model, manifest.name, manifest.canvas)

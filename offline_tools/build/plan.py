@@ -80,19 +80,24 @@ def build_plan(
         raise BuildError(f"{api.name} {api.version} cannot build {onnx_file}: {logger.last_error}")
     plan = bytes(content)
     try:
-        return Plan(plan, from_build_log(messages) if api.portable else from_inspector(_inspect(api, plan)))
+        return Plan(plan, from_build_log(messages) if api.portable else read_layers(api, plan))
     except (KeyError, TypeError, ValueError) as error:  # a table is not worth a plan
         return Plan(plan, [], f"{api.name} {api.version} describes layers in another form ({error!r})")
 
 
-def _inspect(api: trt_api.Api, plan: bytes) -> str:
+def read_layers(api: trt_api.Api, plan: bytes) -> list[Layer]:
+    """The layers of a plan, by TensorRT's engine inspector, which needs a GPU.
+
+    Raises EngineError where the plan cannot be opened; KeyError, TypeError or ValueError where it is described in
+    another form than is known.
+    """
     logger = api.logger()
     runtime = api.create_runtime(logger)
     engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
-        raise EngineError(f"the plan just built cannot be opened: {logger.last_error}")
+        raise EngineError(f"the plan cannot be opened: {logger.last_error}")
     inspector = engine.create_engine_inspector()
-    return str(inspector.get_engine_information(api.trt.LayerInformationFormat.JSON))
+    return from_inspector(str(inspector.get_engine_information(api.trt.LayerInformationFormat.JSON)))
 
 
 @contextmanager

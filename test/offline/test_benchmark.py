@@ -14,6 +14,7 @@ from doubles import MANIFEST_320, MANIFEST_640, rows_of
 from fake_gpu import NAME, Code, FakeGpu, install, plan
 from small_network import save
 
+from cone_detector.engine.manifest import Evaluation, read_manifest, write_manifest
 from cone_detector.frames import Frame
 from cone_detector.replay.bag_topics import BagError
 from cone_detector.replay.bag_writer import write_bag
@@ -67,6 +68,8 @@ def test_each_plan_gets_its_figures_and_others_stay(gpu: FakeGpu, tmp_path: Path
     assert first["allocations_per_frame"] == 0
     assert first["gpu_growth_kb"] == 0
     assert first["naive_ms_p50"] is None
+    assert first["plan"]["layers"] == {"FP16": 1, "reformats": 1}
+    assert first["plan"]["sha256"] == read_manifest(low).file_sha256
     assert all(first[name] > 0 for name in first if name.endswith(("_p50", "_p99")) and not name.startswith("naive"))
     # The fake's clock counts what happens on the stream: between begin and end of a run, one step an enqueue.
     assert first["limit_enqueue_ms"] == pytest.approx(1, abs=0.1)
@@ -132,6 +135,25 @@ def test_rows_are_compared_with_the_float_onnx(gpu: FakeGpu, tmp_path: Path, bag
     (first,) = json.loads(report.read_text())["engines"]
     assert first["rows"]["images"] == 6
     assert 0 <= first["rows"]["within_limits"] <= first["rows"]["found"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("images", "loss_pt"),
+    [("a" * 64, 1.5), ("b" * 64, None)],
+    ids=["the same images", "other images, whose mAP says nothing of this one"],
+)
+def test_a_plan_s_map_stands_beside_that_of_its_float_onnx(
+    gpu: FakeGpu, tmp_path: Path, bag: Path, images: str, loss_pt: float | None
+) -> None:
+    reference = save(tmp_path)
+    write_manifest(reference, replace(read_manifest(reference), evaluation=Evaluation("val", 0.75, 0.4, "a" * 64)))
+    plans = tmp_path / "plans"
+    plans.mkdir()
+    of_small = plan(plans, replace(MANIFEST_640, model="small", evaluation=Evaluation("val", 0.735, 0.39, images)))
+    report = tmp_path / "gpu.json"
+    assert run(of_small, "--bag", bag, "--output", report, "--engines", tmp_path) == 0
+    (first,) = json.loads(report.read_text())["engines"]
+    assert (first["accuracy"] and first["accuracy"]["loss_pt"]) == loss_pt
 
 
 def test_without_the_float_onnx_rows_cannot_be_compared(
