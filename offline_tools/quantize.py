@@ -36,6 +36,7 @@ from offline_tools.datasets.guard import Purpose, SplitGuard
 from offline_tools.datasets.prepare import Source, read_image
 from offline_tools.datasets.sample import DatasetError, Sample
 from offline_tools.onnx_files import compact, expand
+from offline_tools.qdq import calibrate, insert, place
 
 FEWEST_IMAGES = 300
 
@@ -112,52 +113,23 @@ def quantize_qdq(
 ) -> Path:
     """Writes `<stem>-int8-qdq.onnx` and manifest to `directory`; returns the manifest's path.
 
-    Q/DQ stands on the inputs and weights of ordinary convolutions only: activations per tensor, weights per channel,
-    symmetric, zero point 0. That is what TensorRT 8.6 to 11 and TensorRT RTX all build; grouped convolutions, the DFL
-    and the ends of the head stay in float. `kept` names further convolutions to keep in float.
+    Ordinary convolutions compute in INT8: activations per tensor, weights per channel, symmetric, zero point 0; where
+    Q/DQ stands for that is told in `offline_tools.qdq`. TensorRT 8.6 refuses it on grouped convolutions and the DFL;
+    they and the ends of the head stay in float. `kept` names further convolutions to keep in float.
     """
     import onnxruntime
-    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     manifest, file = _open(manifest_path)
     path = directory / f"{manifest_path.stem}-int8-qdq.onnx"
     directory.mkdir(parents=True, exist_ok=True)
     model = expand(onnx.load(file))
-    excluded = _kept_in_float(model) + _grouped(model)
-    excluded += [node.name for node in model.graph.node if kept is not None and kept(node.name)]
-    quantize_static(
-        model,
-        str(path),
-        _Reader(_inputs(manifest, frames)),
-        quant_format=QuantFormat.QDQ,
-        activation_type=QuantType.QInt8,
-        weight_type=QuantType.QInt8,
-        per_channel=True,
-        calibrate_method=CalibrationMethod.MinMax,
-        op_types_to_quantize=["Conv"],
-        nodes_to_exclude=sorted(set(excluded)),
-        extra_options={
-            "ActivationSymmetric": True,
-            "WeightSymmetric": True,
-            "QuantizeBias": False,
-            "OpTypesToExcludeOutputQuantization": ["Conv"],
-            "CalibMovingAverage": True,
-        },
-    )
-    onnx.save(compact(onnx.load(path)), path)
+    excluded = {*_kept_in_float(model), *_grouped(model)}
+    names = [node.name for node in model.graph.node if node.op_type == "Conv" and node.name not in excluded]
+    placement = place(model, [name for name in names if kept is None or not kept(name)])
+    inputs = ({INPUT_NAME: pair} for pair in _inputs(manifest, frames))
+    onnx.save(compact(insert(model, placement, calibrate(model, placement, inputs))), path)
     version = f"opset {model.opset_import[0].version}, onnxruntime {onnxruntime.__version__}"
     return _note(manifest, path, frames, Runtime("onnx", version), qdq=True)
-
-
-class _Reader:
-    """ONNX Runtime's CalibrationDataReader, which it takes by shape."""
-
-    def __init__(self, inputs: Iterator[NDArray[np.uint8]]) -> None:
-        self._inputs = inputs
-
-    def get_next(self) -> dict[str, Any] | None:
-        pair = next(self._inputs, None)
-        return None if pair is None else {INPUT_NAME: pair}
 
 
 def _inputs(manifest: Manifest, frames: Frames) -> Iterator[NDArray[np.uint8]]:

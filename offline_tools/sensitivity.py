@@ -40,15 +40,15 @@ def part_of(node_name: str) -> str:
 
 
 def keep_quantized(model: onnx.ModelProto, kept: Callable[[str], bool]) -> onnx.ModelProto:
-    """A copy of an expanded Q/DQ model in which only convolutions whose name `kept` accepts are quantized."""
+    """A copy of an expanded Q/DQ model in which only nodes whose name `kept` accepts read through Q/DQ."""
     copied = onnx.ModelProto()
     copied.CopyFrom(model)
     made_by = {output: node for node in copied.graph.node for output in node.output}
     for node in copied.graph.node:
-        if node.op_type != "Conv" or kept(node.name):
+        if kept(node.name):
             continue
-        for index in (0, 1):
-            dequantize = made_by.get(node.input[index])
+        for index, name in enumerate(node.input):
+            dequantize = made_by.get(name)
             if dequantize is not None and dequantize.op_type == "DequantizeLinear":
                 node.input[index] = made_by[dequantize.input[0]].input[0]
     return copied

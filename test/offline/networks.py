@@ -91,3 +91,64 @@ def convolutions(directory: Path, name: str = "convolutions") -> Path:
         numpy_helper.from_array(np.array([ROWS]), "to"), numpy_helper.from_array(np.array([1]), "axis"),
     ]  # fmt: skip
     return _save(nodes, tensors, directory, name)
+
+
+def residual(directory: Path, name: str = "residual") -> Path:
+    """What YOLO11 is made of: parted channels, residual sums, pooling and resizing side by side, joined again.
+
+    Convolutions by name: "first"; "enter" and "leave" within a residual block; "mix" behind its Concat; "narrow" behind
+    MaxPool, Resize and Concat; "project", added without an activation; "grouped" and "deep" side by side; "last", which
+    makes the rows.
+    """
+    draw = np.random.default_rng(11)
+    tensors = [
+        numpy_helper.from_array(np.float32(1 / 255), "scale"),
+        numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "twice"),
+        numpy_helper.from_array(np.array([2, 6, -1]), "flat"),
+    ]
+    tensors += [numpy_helper.from_array(np.array([value]), f"n{value}") for value in (0, 1, 8, 16, ROWS)]
+
+    def convolution(source: str, label: str, shape: tuple[int, int, int], group: int = 1) -> onnx.NodeProto:
+        """shape: output channels, input channels of a group, side of the kernel. Its output is called c_LABEL."""
+        out, channels, side = shape
+        values = draw.normal(0, (channels * side * side) ** -0.5, (out, channels, side, side)).astype(np.float32)
+        tensors.append(numpy_helper.from_array(values, f"w_{label}"))
+        pads = [side // 2] * 4
+        return helper.make_node("Conv", [source, f"w_{label}"], [f"c_{label}"], name=label, pads=pads, group=group)
+
+    def activated(source: str, label: str, shape: tuple[int, int, int], group: int = 1) -> list[onnx.NodeProto]:
+        """The same with SiLU behind it, whose output is called LABEL."""
+        return [
+            convolution(source, label, shape, group),
+            helper.make_node("Sigmoid", [f"c_{label}"], [f"g_{label}"]),
+            helper.make_node("Mul", [f"c_{label}", f"g_{label}"], [label]),
+        ]
+
+    nodes = [
+        helper.make_node("Cast", [INPUT_NAME], ["real"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["real"], ["image"], perm=[0, 3, 1, 2]),
+        helper.make_node("Mul", ["image", "scale"], ["unit"]),
+        helper.make_node("AveragePool", ["unit"], ["small"], kernel_shape=[16, 16], strides=[16, 16]),
+        *activated("small", "first", (16, 3, 3)),
+        helper.make_node("Slice", ["first", "n0", "n8", "n1"], ["left"]),
+        helper.make_node("Slice", ["first", "n8", "n16", "n1"], ["right"]),
+        *activated("right", "enter", (8, 8, 3)),
+        *activated("enter", "leave", (8, 8, 3)),
+        helper.make_node("Add", ["right", "leave"], ["sum"]),
+        helper.make_node("Concat", ["left", "right", "sum"], ["joined"], axis=1),
+        *activated("joined", "mix", (16, 24, 1)),
+        helper.make_node("MaxPool", ["mix"], ["pooled"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Resize", ["pooled", "", "twice"], ["resized"], mode="nearest"),
+        helper.make_node("Concat", ["mix", "resized"], ["scales"], axis=1),
+        *activated("scales", "narrow", (16, 32, 1)),
+        convolution("narrow", "project", (16, 16, 1)),
+        helper.make_node("Add", ["narrow", "c_project"], ["projected"]),
+        *activated("projected", "grouped", (16, 1, 3), group=16),
+        *activated("projected", "deep", (16, 16, 1)),
+        helper.make_node("Add", ["grouped", "deep"], ["ends"]),
+        convolution("ends", "last", (6, 16, 1)),
+        helper.make_node("Reshape", ["c_last", "flat"], ["wide"]),
+        helper.make_node("Transpose", ["wide"], ["long"], perm=[0, 2, 1]),
+        helper.make_node("Slice", ["long", "n0", f"n{ROWS}", "n1"], [OUTPUT_NAME]),
+    ]
+    return _save(nodes, tensors, directory, name)

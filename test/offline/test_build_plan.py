@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import onnx
 import pytest
+from networks import residual
 from onnx import version_converter
 from onnx.reference import ReferenceEvaluator
 from small_network import network, save, unusable_network
@@ -20,6 +21,8 @@ from cone_detector.engine.manifest import read_manifest
 from offline_tools.build.half import to_half
 from offline_tools.build.layers import count_types, from_build_log, from_inspector, precision_doubt
 from offline_tools.build.plan import BuildError, _kept_timings, build_plan
+from offline_tools.onnx_files import compact
+from offline_tools.qdq import MOVERS, READERS, insert, place
 
 SHIPPED = sorted((Path(__file__).resolve().parents[2] / "engines").glob("*.onnx"))
 
@@ -47,6 +50,19 @@ def test_shipped_networks_build_for_an_rtx_4060(rtx: trt_api.Api, file: Path) ->
     plan = build_plan(rtx, file, precision, compute_capability="8.9")  # type: ignore[arg-type]
     counts = count_types([layer for layer in plan.layers if layer.convolves])
     assert counts[name] > 0.5 * sum(counts.values()), counts
+
+
+@pytest.mark.parametrize("readers", [(), READERS, (*READERS, *MOVERS)], ids=["convolutions", "sums", "movers"])
+def test_qdq_builds_around_sums_and_what_only_moves_data(
+    rtx: trt_api.Api, tmp_path: Path, readers: tuple[str, ...]
+) -> None:
+    model = onnx.load(residual(tmp_path).with_suffix(".onnx"))
+    placement = place(model, ["first", "enter", "leave", "mix", "narrow", "project", "deep"], readers)
+    path = tmp_path / "qdq.onnx"
+    onnx.save(compact(insert(model, placement, [0.01] * len(placement.groups))), path)
+    plan = build_plan(rtx, path, "int8", compute_capability="8.9")
+    counts = count_types([layer for layer in plan.layers if layer.convolves])
+    assert {name: count for name, count in counts.items() if count} == {"INT8": 7, "FP16": 2}
 
 
 def test_progress_rises_from_nothing_to_all(rtx: trt_api.Api, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@
 import numpy as np
 import onnx
 import pytest
-from networks import convolutions
+from networks import convolutions, residual
 from pictures import write_yolo
 
 from cone_detector.engine.manifest import ManifestError, read_manifest
@@ -57,6 +57,16 @@ def test_with_nothing_kept_the_float_network_answers(world):
     assert quantized_parts(plain) == {}
     original = expand(onnx.load(float_manifest.with_suffix(".onnx")))
     assert np.abs(rows(plain) - rows(original)).max() > 0, "weights went through int8 storage"
+    restore_weights(model, original)
+    np.testing.assert_array_equal(rows(keep_quantized(model, lambda _: False)), rows(original))
+
+
+def test_residual_sums_are_float_again_too(world, tmp_path):
+    _, _, source, guard = world
+    float_manifest = residual(tmp_path)
+    frames = calibration_frames(source, "train", guard, count=4)
+    model = expand(onnx.load(quantize_qdq(float_manifest, frames, tmp_path).with_suffix(".onnx")))
+    original = expand(onnx.load(float_manifest.with_suffix(".onnx")))
     restore_weights(model, original)
     np.testing.assert_array_equal(rows(keep_quantized(model, lambda _: False)), rows(original))
 
