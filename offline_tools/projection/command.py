@@ -90,8 +90,27 @@ def table_of(found: dict[str, Any]) -> str:
             f"| {one['name']} | {one['known_ms']:.2f} | {one['projected_ms']:.2f} | {one['error_pct']:+.0f} % |"
             for one in found["known_points"]
         ),
+        *_as_small(found),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _as_small(found: dict[str, Any]) -> list[str]:
+    if not found["as_small"]:
+        return []
+    return [
+        "",
+        f"Measured on as many multiprocessors of {found['measured_on']} as an RTX 4060 has; of this the projection "
+        "knows nothing.",
+        "",
+        f"| network alone | multiprocessors | {found['measured_on']} | projected RTX 4060 | difference |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        *(
+            f"| {one['model']} {one['canvas']} {one['precision']} | {one['sms']} | {one['graph_ms']:.2f} "
+            f"| {one['projected_ms']:.2f} | {one['difference_pct']:+.0f} % |"
+            for one in found["as_small"]
+        ),
+    ]
 
 
 def _fit(calibration: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,6 @@ class GpuSpec:
     def peak(self, precision: str) -> float:
         """Operations a second of the tensor cores."""
         return (self.int8_tops if precision == "int8" else self.fp16_tflops) * 1e12
-
-    def part(self, sms: int) -> GpuSpec:
-        """The same with fewer multiprocessors; memory and L2 stay whole, as in a CUDA green context."""
-        share = sms / self.sms
-        return replace(
-            self, name=f"{self.name}, {sms} SMs", sms=sms, int8_tops=self.int8_tops * share,
-            fp16_tflops=self.fp16_tflops * share, l2_gb_s=self.l2_gb_s * share,
-        )  # fmt: skip
 
 
 # Named as CUDA names them: an "H100 PCIe" or "H200 NVL" has other multiprocessors, clocks and memory.

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from offline_tools.projection.gpus import RTX_4060, GpuSpec, spec_of
+from offline_tools.projection.gpus import RTX_4060, spec_of
 from offline_tools.projection.kernels import Kernel
 from offline_tools.projection.model import PARAMETERS, Point, Roofline, fit
 from offline_tools.projection.networks import Key, find, need
@@ -49,7 +49,9 @@ def project(measured: Record, folders: Sequence[Path]) -> Record:
     """
     spec = spec_of(measured["machine"]["gpu"])
     networks = {_key(one): need(_key(one), folders).kernels for one in measured["engines"]}
-    roofline = fit(_points(measured, spec, networks))
+    roofline = fit(
+        [Point(" ".join(_key(one)), networks[_key(one)], spec, one["limit_graph_ms"]) for one in measured["engines"]]
+    )
     uploads = Uploads(measured["machine"]["uploads"], spec)
     known = _known(roofline, uploads, folders)
     engines = [_engine(one, networks[_key(one)], roofline, uploads) for one in measured["engines"]]
@@ -69,6 +71,7 @@ def project(measured: Record, folders: Sequence[Path]) -> Record:
         "engines": engines,
         "passes": passes_of(measured, folders, roofline, uploads),
         "known_points": known,
+        "as_small": _as_small(measured, networks, roofline),
         "calibration": {
             "kernel_start_us": round(roofline.start_us, 3),
             "share_of_peak": {name: round(share, 3) for name, share in roofline.shares.items()},
@@ -79,16 +82,19 @@ def project(measured: Record, folders: Sequence[Path]) -> Record:
     }
 
 
-def _points(measured: Record, spec: GpuSpec, networks: dict[Key, Sequence[Kernel]]) -> list[Point]:
-    points = [
-        Point(f"{' '.join(_key(one))}, all SMs", networks[_key(one)], spec, one["limit_graph_ms"])
-        for one in measured["engines"]
-    ]
+def _as_small(measured: Record, networks: dict[Key, Sequence[Kernel]], roofline: Roofline) -> list[Record]:
+    """What was measured on as many multiprocessors as the RTX 4060 has, beside the projection.
+
+    It calibrates nothing: how far kernels stay below the peaks of another generation's tensor cores says little of
+    these. The projection knows nothing of it, so that one checks the other.
+    """
+    found = []
     for one in measured.get("few_sms", []):
-        if one["sms"] < spec.sms and _key(one) in networks:
-            name = f"{' '.join(_key(one))}, {one['sms']} SMs"
-            points.append(Point(name, networks[_key(one)], spec.part(one["sms"]), one["graph_ms"]))
-    return points
+        if one["sms"] == RTX_4060.sms and _key(one) in networks:
+            ms = roofline.ms(networks[_key(one)], RTX_4060)
+            difference = round(100 * (ms / one["graph_ms"] - 1), 1)
+            found.append({**one, "projected_ms": round(ms, 3), "difference_pct": difference})
+    return found
 
 
 def _telling(roofline: Roofline) -> Mapping[str, float]:

@@ -28,6 +28,12 @@ ENGINES = Path(__file__).resolve().parents[2] / "engines"
 HEAVY = [Kernel(f"{p} {n}", p, 4e8, 1e4, 1e6) for n in range(60) for p in ("fp16", "int8")]
 
 
+def slower(share: float) -> GpuSpec:
+    """An H200 with that share of its multiprocessors, memory and L2 cache whole."""
+    values = {name: getattr(H200, name) * share for name in ("int8_tops", "fp16_tflops", "l2_gb_s")}
+    return replace(H200, name=f"{share} of an H200", sms=round(H200.sms * share), **values)
+
+
 def measured(**changes: object) -> dict:  # type: ignore[type-arg]
     """A benchmark of the shipped 640 plans, as an H200 might give it."""
     engine = {
@@ -60,7 +66,7 @@ def test_the_shipped_network_counts_what_its_makers_count() -> None:
 def test_the_parameters_of_a_synthetic_gpu_are_found_again() -> None:
     truth = replace(fit([Point("any", HEAVY, H200, 1.0)]), start_us=4.0, shares={"fp16": 0.4, "int8": 0.25})
     halves = {p: [kernel for kernel in HEAVY if kernel.precision == p] for p in ("fp16", "int8")}
-    gpus = [H200, *(H200.part(sms) for sms in (8, 16, 24, 64))]
+    gpus = [H200, *map(slower, (0.06, 0.12, 0.18, 0.5))]
     points = [Point(f"{p} {gpu.name}", k, gpu, truth.ms(k, gpu)) for p, k in halves.items() for gpu in gpus]
     found = fit(points)
     assert found.start_us == pytest.approx(4.0, rel=0.05)
@@ -70,9 +76,9 @@ def test_the_parameters_of_a_synthetic_gpu_are_found_again() -> None:
 
 def test_fewer_multiprocessors_take_longer_but_never_in_proportion_to_the_starts() -> None:
     roofline = fit([Point("whole", HEAVY, H200, 1.0)])
-    times = [roofline.ms(HEAVY, H200.part(sms)) for sms in (132, 64, 24, 8)]
+    times = [roofline.ms(HEAVY, slower(share)) for share in (1, 0.5, 0.2, 0.06)]
     assert times == sorted(times)
-    assert times[-1] < times[0] * 132 / 8
+    assert times[-1] < times[0] / 0.06
 
 
 def test_what_leaves_the_cache_pays_the_memory() -> None:
@@ -142,24 +148,35 @@ def test_a_close_up_brings_its_own_pixels_whenever_it_runs(monkeypatch: pytest.M
     assert one["second_ms"] == one["first_ms"]
 
 
-def test_parts_of_the_gpu_join_the_calibration() -> None:
+def test_a_part_as_small_as_the_4060_checks_the_projection_and_calibrates_nothing() -> None:
     few = [
         {"model": "yolo11n", "precision": "fp16", "canvas": "640", "sms": sms, "graph_ms": ms}
-        for sms, ms in ((8, 1.4), (64, 4.2))
+        for sms, ms in ((132, 0.7), (24, 1.2), (8, 1.4))
     ]
-    found = project(measured(few_sms=few), [ENGINES])
+    found, without = project(measured(few_sms=few), [ENGINES]), project(measured(), [ENGINES])
+    (one,) = found.pop("as_small")
+    assert without.pop("as_small") == []
+    assert found == without
+    assert one["sms"] == 24
+    assert one["difference_pct"] == pytest.approx(100 * (one["projected_ms"] / 1.2 - 1), abs=0.1)
+
+
+def engines_that_fit_no_roofline() -> list[dict]:  # type: ignore[type-arg]
+    fp16, int8 = measured()["engines"]
+    return [fp16, int8, {**fp16, "canvas": "320", "limit_graph_ms": 4.2}, {**int8, "canvas": "320"}]
+
+
+def test_misfits_of_more_points_than_parameters_show_in_the_error() -> None:
+    found = project(measured(engines=engines_that_fit_no_roofline()), [ENGINES])
     misfits = found["calibration"]["misfits_pct"]
-    assert misfits.keys() == {f"yolo11n {name}" for name in (
-        "fp16 640, all SMs", "int8 640, all SMs", "fp16 640, 8 SMs", "fp16 640, 64 SMs"
-    )}  # fmt: skip
-    # 64 multiprocessors that take longer than 8 fit no roofline: that must show in the error.
+    assert misfits.keys() == {f"yolo11n {p} {c}" for p in ("fp16", "int8") for c in ("640", "320")}
+    # A quarter of the pixels that takes six times as long fits no roofline.
     assert found["network_error_pct"] == pytest.approx(np.percentile(np.abs(list(misfits.values())), 90), abs=0.1)
     assert found["network_error_pct"] > max(abs(one["error_pct"]) for one in found["known_points"][:1])
 
 
 def test_misfits_of_no_more_points_than_parameters_are_not_given() -> None:
-    few = [{"model": "yolo11n", "precision": "fp16", "canvas": "640", "sms": 8, "graph_ms": 14.0}]
-    found = project(measured(few_sms=few), [ENGINES])
+    found = project(measured(engines=engines_that_fit_no_roofline()[:3]), [ENGINES])
     assert (found["calibration"]["points"], found["calibration"]["misfits_pct"]) == (3, {})
     assert found["network_error_pct"] == abs(found["known_points"][0]["error_pct"])
 
