@@ -22,10 +22,6 @@ Row = tuple[str, str, str]
 # What each record holds, and the command that writes it.
 _KNOWN = {
     "accuracy": ("mAP of the shipped engine files on labelled frames", "cone-tools evaluate engines/*.json --json"),
-    "accuracy_previous": (
-        "the same of the weights before, and of the TensorRT plans that were built from them",
-        "cone-tools evaluate engines/*.json --json",
-    ),
     "adaptive": ("adaptive policies: cost and accuracy beside fixed 320 and 640, a paced run", "cone-tools policies"),
     "adaptive_nvidia-geforce-rtx-4060-simulated": (
         "the same policies at the costs that are expected of the car's GPU",
@@ -37,16 +33,12 @@ _KNOWN = {
     ),
     "adaptive_nvidia-h200": (
         "the same policies at the costs of a GPU that was measured",
-        "cone-tools policies --costs docs/benchmarks/h200_costs.json --only-costs",
+        "cone-tools policies --costs docs/benchmarks/h200.json --only-costs",
     ),
     "campaign": ("training campaign: techniques, and which engine was chosen", "cone-tools campaign"),
     "cpu_pipeline": ("the whole pipeline on a CPU beside bare inference and ultralytics", "cone-replay bench-cpu"),
     "data_check": ("checks of the data that models were trained on", "cone-tools data check"),
     "h200": ("engines on a GPU: latency by stage, beside a naive use of the same network", "cone-tools benchmark"),
-    "h200_costs": (
-        "what each pass of the adaptive policies costs on that GPU, all in one engine",
-        "offline_tools.policies.costs.measure",
-    ),
     "node_60hz": ("the node at 60 Hz: lost pairs, age, memory, CPU time", "cone-replay bench-node"),
     "policy_test": (
         "the node as it drives, all passes of its policy together, on the test split",
