@@ -8,7 +8,7 @@ box and its class stay in float: the head's last convolutions, and all that is n
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,14 +108,12 @@ def quantize_openvino(manifest_path: Path, frames: Frames, directory: Path) -> P
     return _note(manifest, path, frames, Runtime("openvino", version), qdq=False)
 
 
-def quantize_qdq(
-    manifest_path: Path, frames: Frames, directory: Path, kept: Callable[[str], bool] | None = None
-) -> Path:
+def quantize_qdq(manifest_path: Path, frames: Frames, directory: Path) -> Path:
     """Writes `<stem>-int8-qdq.onnx` and manifest to `directory`; returns the manifest's path.
 
     Ordinary convolutions compute in INT8: activations per tensor, weights per channel, symmetric, zero point 0; where
     Q/DQ stands for that is told in `offline_tools.qdq`. TensorRT 8.6 refuses it on grouped convolutions and the DFL;
-    they and the ends of the head stay in float. `kept` names further convolutions to keep in float.
+    they and the ends of the head stay in float. Raises ValueError where there are no frames, or values without end.
     """
     import onnxruntime
 
@@ -125,7 +123,7 @@ def quantize_qdq(
     model = expand(onnx.load(file))
     excluded = {*_kept_in_float(model), *_grouped(model)}
     names = [node.name for node in model.graph.node if node.op_type == "Conv" and node.name not in excluded]
-    placement = place(model, [name for name in names if kept is None or not kept(name)])
+    placement = place(model, names)
     inputs = ({INPUT_NAME: pair} for pair in _inputs(manifest, frames))
     onnx.save(compact(insert(model, placement, calibrate(model, placement, inputs))), path)
     version = f"opset {model.opset_import[0].version}, onnxruntime {onnxruntime.__version__}"

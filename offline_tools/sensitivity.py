@@ -34,7 +34,7 @@ class Part:
 
 
 def part_of(node_name: str) -> str:
-    """The part that a convolution belongs to: its module, and within the head its branch."""
+    """The part that a node belongs to: its module, and within the head its branch."""
     found = _MODULE.search(node_name)
     return f"{found[1]}.{found[2]}" if found and found[2] else found[1] if found else node_name
 

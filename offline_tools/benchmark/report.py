@@ -65,9 +65,9 @@ def write_table(report: Path, table: Path) -> None:
         "CPU": lambda one: f"{one['cpu_share']:.2f}",
         "CUDA allocations": lambda one: f"{one['allocations_per_frame']:g}",
         "naive": lambda one: "" if one["naive_ms_p50"] is None else f"{one['naive_ms_p50']:.3f}",
-        "layers": lambda one: _layers(one["plan"]),
+        "convolutions": _convolutions,
         "rows as in FP32": lambda one: _rows(one["rows"]),
-        "mAP50 (FP32)": lambda one: _accuracy(one["accuracy"]),
+        "mAP50 (FP32)": lambda one: _accuracy(one.get("accuracy")),
     }
     lines = [
         f"# TensorRT on {machine['gpu']}",
@@ -78,8 +78,9 @@ def write_table(report: Path, table: Path) -> None:
         "`network`, `GPU`: by CUDA events, the latter with upload and download. `rows`: from the call to rows on the "
         "host. `no graph`: the same kernel by kernel, and how many times slower. `2D`, `3D`: from two camera images to "
         "boxes, and to cones in space. `CPU`: share of one core at 60 Hz, while frames are in work. `naive`: the same "
-        "model in FP16 as a float32 square from ordinary memory. `layers`: that compute in INT8, FP16 and FP32, and "
-        "reformats. `mAP50`: of the plan, and of its float ONNX on the same images.",
+        "model in FP16 as a float32 square from ordinary memory. `convolutions`: that compute in the "
+        "plan's precision, and how many layers only reformat. `mAP50`: of the plan, and of its float ONNX on the same "
+        "images.",
         "",
         "| " + " | ".join(columns) + " |",
         "| --- " + "| ---: " * (len(columns) - 1) + "|",
@@ -105,9 +106,12 @@ def _rows(rows: Record | None) -> str:
     )
 
 
-def _layers(plan: Record) -> str:
-    names = ("INT8", "FP16", "FP32", "reformats")
-    return ", ".join(f"{plan['layers'].get(name, 0)} {name}" for name in names)
+def _convolutions(record: Record) -> str:
+    plan = record.get("plan")
+    if plan is None or plan["layers"] is None:
+        return ""
+    precision, found = record["precision"].upper(), plan["convolutions"]
+    return f"{found.get(precision, 0)} of {sum(found.values())} in {precision}; {plan['layers']['reformats']} reformats"
 
 
 def _accuracy(found: Record | None) -> str:

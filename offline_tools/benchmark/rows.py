@@ -44,10 +44,7 @@ def measure_rows(manifest_path: Path, reference: Path, images: Path, pairs: int)
     manifest = read_manifest(manifest_path)
     frames = read_canvases(images, manifest.canvas, pairs)
     found = []
-    for engine in (
-        OpenVinoEngine([reference], slots=1),
-        TensorRtEngine([manifest_path], slots=1),
-    ):
+    for engine in (OpenVinoEngine([reference], slots=1), TensorRtEngine([manifest_path], slots=1)):
         found.append(run_rows(engine, manifest.name, frames))
         engine.close()
     agreement = compare(*found)

@@ -25,7 +25,7 @@ from cone_detector.paths import shared
 from cone_detector.replay.bag_topics import BagError
 from offline_tools.benchmark.limit import measure_limit
 from offline_tools.build.frames import FramesError, read_canvases
-from offline_tools.build.layers import count_types, precision_doubt
+from offline_tools.build.layers import convolutions, count_types, precision_doubt
 from offline_tools.build.plan import BuildError, Plan, build_plan
 from offline_tools.build.progress import Durations, shown
 from offline_tools.build.sources import Job, Target, find_float, find_jobs
@@ -219,10 +219,10 @@ def _install(job: Job, staged: Path) -> None:
 def _layer_table(job: Job, plan: Plan, seconds: float) -> Table:
     table = Table(title=f"{job.title}: {len(plan.content) / 1e6:.1f} MB in {seconds:.0f} s", title_justify="left")
     counts = count_types(plan.layers)
-    convolutions = count_types([layer for layer in plan.layers if layer.convolves and not layer.reformats])
+    of_these = count_types(convolutions(plan.layers))
     table.add_column("computes in")
     table.add_column("layers", justify="right")
     table.add_column("of these convolutions", justify="right")
     for name in sorted(counts):
-        table.add_row(name, str(counts[name]), str(convolutions.get(name, "")))
+        table.add_row(name, str(counts[name]), str(of_these.get(name, "")))
     return table

@@ -122,14 +122,19 @@ def count_types(layers: Sequence[Layer]) -> dict[str, int]:
     return dict(counts)
 
 
+def convolutions(layers: Sequence[Layer]) -> list[Layer]:
+    """Those of `layers` that convolve, without the copies in front of them."""
+    return [layer for layer in layers if layer.convolves and not layer.reformats]
+
+
 def precision_doubt(layers: Sequence[Layer], precision: Precision) -> str | None:
     """What to tell of a plan whose convolutions mostly compute in another type than it is built for; None if not."""
-    convolutions = [layer for layer in layers if layer.convolves and not layer.reformats]
+    found = convolutions(layers)
     wanted = precision.upper()
-    reached = sum(layer.type == wanted for layer in convolutions)
-    if 2 * reached >= len(convolutions):
+    reached = sum(layer.type == wanted for layer in found)
+    if 2 * reached >= len(found):
         return None
-    return f"only {reached} of {len(convolutions)} convolutions compute in {wanted}: look at the ONNX and at its Q/DQ"
+    return f"only {reached} of {len(found)} convolutions compute in {wanted}: look at the ONNX and at its Q/DQ"
 
 
 def _json_tensor(found: dict[str, Any]) -> Tensor:

@@ -123,7 +123,7 @@ def _benchmarked(content: dict[str, Any], model: str, precision: str) -> Costs:
     ms = {str(one["canvas"]): float(one["host_rows_ms_p50"]) for one in fitting}
     uploads = {str(one["canvas"]): float(one["gpu_upload_ms_p50"]) for one in fitting}
     again = {name: ms[name] - uploads[name] for name in (LOW, HIGH) if name in ms}
-    return Costs(str(content["machine"]["gpu"]), ms, "", again)
+    return Costs(str(content["machine"]["gpu"]), ms, "Second passes: the first's time less its upload.", again)
 
 
 def _projected(content: dict[str, Any], model: str, precision: str) -> Costs:

@@ -56,9 +56,11 @@ def table_of(found: dict[str, Any]) -> str:
     lines = [
         f"# {found['gpu']}, simulated",
         "",
-        f"Not measured: projected by `cone-tools projection` from times on {found['measured_on']}. At what is known of "
-        f"an RTX 4060 (below), `network` is off by up to {found['network_error_pct']:.0f} % and `upload` by up to "
-        f"{found['upload_error_pct']:.0f} %: weighted by what they take of `GPU`, {found['error_pct']:.0f} %. A kernel "
+        f"Not measured: projected by `cone-tools projection` from times on {found['measured_on']}. `network` is "
+        f"taken to be off by {found['network_error_pct']:.0f} %, the larger of what the worst known point of an RTX "
+        "4060 (below) and what nine in ten measured times are missed by, `upload` by "
+        f"{found['upload_error_pct']:.0f} %, as at its known point: weighted by what they take of `GPU`, "
+        f"{found['error_pct']:.0f} %. A kernel "
         f"starts in {calibration['kernel_start_us']:.2f} us and reaches {shares} of the peaks; uploads reach "
         f"{calibration['upload_share_of_link']:.0%} of the link. {_fit(calibration)}",
         "",
@@ -100,8 +102,8 @@ def _as_small(found: dict[str, Any]) -> list[str]:
         return []
     return [
         "",
-        f"Measured on as many multiprocessors of {found['measured_on']} as an RTX 4060 has; of this the projection "
-        "knows nothing.",
+        f"Measured on as many multiprocessors of {found['measured_on']} as an RTX 4060 has; the projection "
+        "knows nothing of it. Each calculates more than one of an RTX 4060, so that its time would rather be longer.",
         "",
         f"| network alone | multiprocessors | {found['measured_on']} | projected RTX 4060 | difference |",
         "| --- | ---: | ---: | ---: | ---: |",

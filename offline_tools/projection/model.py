@@ -30,7 +30,7 @@ PARAMETERS = 1 + len(PRECISIONS)
 
 @dataclass(frozen=True)
 class Point:
-    """A measured time of a network alone on (a part of) a GPU."""
+    """A measured time of a network alone on a GPU."""
 
     name: str
     kernels: Sequence[Kernel]

@@ -43,15 +43,17 @@ KNOWN = (
 def project(measured: Record, folders: Sequence[Path]) -> Record:
     """The content of `rtx4060.json`.
 
-    measured: of `cone-tools benchmark`. folders: where the ONNX files of its engines lie. network_error_pct and
-    upload_error_pct are those of the worst known point of either part, error_pct that of both together, weighted by
-    what they take of a frame. Raises ValueError where the figures are of an unknown GPU or an ONNX is missing.
+    measured: of `cone-tools benchmark`. folders: where the ONNX files of its engines lie.
+    network_error_pct: of the worst known point, or of nine in ten misfits where that is larger. upload_error_pct: of
+    its known point. error_pct: of both together, weighted by what they take of a frame.
+    Raises ValueError where the figures are of an unknown GPU or an ONNX is missing.
     """
     spec = spec_of(measured["machine"]["gpu"])
     networks = {_key(one): need(_key(one), folders).kernels for one in measured["engines"]}
-    roofline = fit(
-        [Point(" ".join(_key(one)), networks[_key(one)], spec, one["limit_graph_ms"]) for one in measured["engines"]]
-    )
+    points = [
+        Point(" ".join(_key(one)), networks[_key(one)], spec, one["limit_graph_ms"]) for one in measured["engines"]
+    ]
+    roofline = fit(points)
     uploads = Uploads(measured["machine"]["uploads"], spec)
     known = _known(roofline, uploads, folders)
     engines = [_engine(one, networks[_key(one)], roofline, uploads) for one in measured["engines"]]
@@ -85,8 +87,8 @@ def project(measured: Record, folders: Sequence[Path]) -> Record:
 def _as_small(measured: Record, networks: dict[Key, Sequence[Kernel]], roofline: Roofline) -> list[Record]:
     """What was measured on as many multiprocessors as the RTX 4060 has, beside the projection.
 
-    It calibrates nothing: how far kernels stay below the peaks of another generation's tensor cores says little of
-    these. The projection knows nothing of it, so that one checks the other.
+    It calibrates nothing: how far kernels stay below the higher peaks of another generation's tensor cores says little
+    of these.
     """
     found = []
     for one in measured.get("few_sms", []):

@@ -8,6 +8,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import fake_gpu
 import numpy as np
 import pytest
 from doubles import MANIFEST_320, MANIFEST_640, rows_of
@@ -121,6 +122,7 @@ def test_what_was_measured_becomes_a_table_without_a_gpu(
     lines = table.read_text().splitlines()
     assert lines[0] == f"# TensorRT on {NAME}"
     assert lines[-1].startswith("| table 640 fp16 |")
+    assert "| 1 of 1 in FP16; 1 reformats |" in lines[-1]
     assert lines[-1].count("|") == lines[-3].count("|")
     assert run("--table", table) == 1
 
@@ -138,22 +140,38 @@ def test_rows_are_compared_with_the_float_onnx(gpu: FakeGpu, tmp_path: Path, bag
 
 
 @pytest.mark.parametrize(
-    ("images", "loss_pt"),
-    [("a" * 64, 1.5), ("b" * 64, None)],
-    ids=["the same images", "other images, whose mAP says nothing of this one"],
+    ("map50", "images", "loss_pt", "cell"),
+    [
+        pytest.param(0.735, "a" * 64, 1.5, "val 0.735 (0.750)", id="the same images"),
+        pytest.param(0.735, "b" * 64, None, "", id="other images, whose mAP says nothing of this one"),
+        pytest.param(0.75, "a" * 64, None, "", id="its ONNX's own, which a build in FP16 notes"),
+    ],
 )
 def test_a_plan_s_map_stands_beside_that_of_its_float_onnx(
-    gpu: FakeGpu, tmp_path: Path, bag: Path, images: str, loss_pt: float | None
+    gpu: FakeGpu, tmp_path: Path, bag: Path, map50: float, images: str, loss_pt: float | None, cell: str
 ) -> None:
     reference = save(tmp_path)
     write_manifest(reference, replace(read_manifest(reference), evaluation=Evaluation("val", 0.75, 0.4, "a" * 64)))
     plans = tmp_path / "plans"
     plans.mkdir()
-    of_small = plan(plans, replace(MANIFEST_640, model="small", evaluation=Evaluation("val", 0.735, 0.39, images)))
-    report = tmp_path / "gpu.json"
-    assert run(of_small, "--bag", bag, "--output", report, "--engines", tmp_path) == 0
+    of_small = plan(plans, replace(MANIFEST_640, model="small", evaluation=Evaluation("val", map50, 0.4, images)))
+    report, table = tmp_path / "gpu.json", tmp_path / "gpu.md"
+    assert run(of_small, "--bag", bag, "--output", report, "--table", table, "--engines", tmp_path) == 0
     (first,) = json.loads(report.read_text())["engines"]
     assert (first["accuracy"] and first["accuracy"]["loss_pt"]) == loss_pt
+    assert table.read_text().splitlines()[-1].split("|")[-2].strip() == cell
+
+
+def test_layers_that_cannot_be_read_cost_no_figures(
+    gpu: FakeGpu, tmp_path: Path, bag: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fake_gpu, "LAYERS", ["conv"])
+    report, table = tmp_path / "gpu.json", tmp_path / "gpu.md"
+    assert run(plan(tmp_path, MANIFEST_640), "--bag", bag, "--output", report, "--table", table) == 0
+    (first,) = json.loads(report.read_text())["engines"]
+    assert first["plan"]["layers"] is first["plan"]["convolutions"] is None
+    assert first["gpu_graph_ms_p50"] == 6
+    assert "reformats |" not in table.read_text()
 
 
 def test_without_the_float_onnx_rows_cannot_be_compared(

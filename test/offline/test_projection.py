@@ -16,6 +16,7 @@ from small_network import save
 from cone_detector.engine.manifest import read_manifest
 from offline_tools import projection
 from offline_tools.projection import passes
+from offline_tools.projection.command import table_of
 from offline_tools.projection.gpus import H100, H200, RTX_4060, GpuSpec, spec_of
 from offline_tools.projection.kernels import Kernel, kernels_of
 from offline_tools.projection.model import Point, fit
@@ -29,9 +30,9 @@ HEAVY = [Kernel(f"{p} {n}", p, 4e8, 1e4, 1e6) for n in range(60) for p in ("fp16
 
 
 def slower(share: float) -> GpuSpec:
-    """An H200 with that share of its multiprocessors, memory and L2 cache whole."""
+    """An H200 with that share of its multiprocessors, its memory and L2 cache whole."""
     values = {name: getattr(H200, name) * share for name in ("int8_tops", "fp16_tflops", "l2_gb_s")}
-    return replace(H200, name=f"{share} of an H200", sms=round(H200.sms * share), **values)
+    return replace(H200, name=f"{share} of an H200", **values)
 
 
 def measured(**changes: object) -> dict:  # type: ignore[type-arg]
@@ -117,7 +118,8 @@ def test_the_projection_names_its_errors_at_known_points_and_says_simulated(tmp_
     assert int8["frame_ms"] == pytest.approx(int8["gpu_ms"] + int8["host_ms"], abs=2e-3)
     lines = table.read_text().splitlines()
     assert "simulated" in lines[0]
-    assert f"`upload` by up to {found['upload_error_pct']:.0f} %" in lines[2]
+    assert f"`network` is taken to be off by {found['network_error_pct']:.0f} %" in lines[2]
+    assert f"`upload` by {found['upload_error_pct']:.0f} %" in lines[2]
     assert "Measured times: 2, for 3 parameters" in lines[2]
     assert "| 2D with that host | 3D with that host |" in table.read_text()
 
@@ -154,6 +156,8 @@ def test_a_part_as_small_as_the_4060_checks_the_projection_and_calibrates_nothin
         for sms, ms in ((132, 0.7), (24, 1.2), (8, 1.4))
     ]
     found, without = project(measured(few_sms=few), [ENGINES]), project(measured(), [ENGINES])
+    assert "| yolo11n 640 fp16 | 24 | 1.20 |" in table_of(found)
+    assert "| 24 |" not in table_of(without)
     (one,) = found.pop("as_small")
     assert without.pop("as_small") == []
     assert found == without

@@ -373,6 +373,14 @@ def test_a_file_that_was_not_timed_still_has_its_accuracy(tmp_path):
     assert len(untimed.rows) == len(timed.rows) - 2  # two plans and a projection less, two files more, a heading less
 
 
+def test_the_summary_times_a_network_that_is_shipped_not_a_faster_one_that_is_not(tmp_path):
+    gpu = records.gpu()
+    gpu["engines"].append({**gpu["engines"][0], "model": "faster", "canvas": "640", "detector_ms_p50": 0.01})
+    said = text_of(paper(tmp_path / "records", h200=gpu))
+    assert "two camera images to boxes in" in said
+    assert "with faster" not in said
+
+
 def test_the_smallest_cones_are_told_apart(tmp_path):
     said = text_of(paper(tmp_path / "records"))
     assert "Of the smallest cones (under 11 px) the published network finds 41 % on test" in said

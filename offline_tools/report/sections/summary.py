@@ -90,6 +90,9 @@ def _gpu(archive: Archive) -> Parts:
     engines = [one for one in record.at("engines") if str(one.at("canvas").content) == "640"] if record else []
     if record is None or not engines:
         return ()
+    accuracy = archive.find("accuracy.json")
+    shipped = {one.at("name").content for one in accuracy.at("models") if one.at("shipped").content} if accuracy else ()
+    engines = [one for one in engines if one.at("model").content in shipped] or engines
     fastest = min(engines, key=lambda one: one.at("detector_ms_p50").value().number)
     return prose(
         "**On a GPU:** two camera images to boxes in {median} (p99 {p99}) on {gpu}, with {model} {precision}.",
