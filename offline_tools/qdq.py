@@ -91,11 +91,11 @@ def calibrate(model: onnx.ModelProto, placement: Placement, inputs: Iterable[dic
     """
     import onnxruntime
 
+    tensors = placement.tensors
+    if not tensors:  # ONNX Runtime takes no outputs for all of them
+        return []
     observed = onnx.ModelProto()
     observed.CopyFrom(model)
-    tensors = placement.tensors
-    if not tensors:
-        return []
     observed.graph.output.extend(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in tensors)
     session = onnxruntime.InferenceSession(observed.SerializeToString(), providers=["CPUExecutionProvider"])
     counts = {name: np.zeros(len(_MIDDLES), np.int64) for name in tensors}

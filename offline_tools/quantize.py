@@ -2,7 +2,7 @@
 """INT8 from a float ONNX of the contract: OpenVINO's by NNCF for a CPU, explicit Q/DQ for TensorRT.
 
 Both are calibrated on the same canvases, written by the car's own letterbox. In both, the layers that decide on a
-box and its class stay in float: the head's last convolutions, and all that is no convolution.
+box and its class stay in float: the head's last convolutions, and what follows them.
 """
 
 from __future__ import annotations

@@ -113,17 +113,18 @@ def _summary(records: Mapping[str, Any]) -> list[Row]:
             ),
         ]
     rows += [row for row in _latency(records) if "lost" in row[0]]
+    shipped = [model for model in records.get("accuracy", {}).get("models", []) if model.get("shipped")]
     rows += [
         (
             f"mAP50 of {model['file']} on {model['split']}",
             f"{model['map50']:.3f}",
             "accuracy",
         )
-        for model in records.get("accuracy", {}).get("models", [])
-        if model.get("shipped") and model["split"] == "test" and "openvino" in model["file"]
+        for model in shipped
+        if model["split"] == "test" and "openvino" in model["file"]
     ]
     gpu = records.get("h200", {"engines": []})
-    shipped = {model["name"] for model in records.get("accuracy", {}).get("models", []) if model.get("shipped")}
+    names = {model["name"] for model in shipped}
     rows += [
         (
             f"{engine['model']} {engine['canvas']} {engine['precision']} on {gpu['machine']['gpu']}: the GPU's part; "
@@ -133,7 +134,7 @@ def _summary(records: Mapping[str, Any]) -> list[Row]:
             "h200",
         )
         for engine in gpu["engines"]
-        if engine["model"] in shipped and engine["naive_ms_p50"] is not None
+        if engine["model"] in names and engine["naive_ms_p50"] is not None
     ]
     if adaptive := records.get("adaptive"):
         rows.append(

@@ -30,10 +30,11 @@ from offline_tools.benchmark.naive import measure_naive
 from offline_tools.benchmark.plan_facts import compare_accuracy
 from offline_tools.benchmark.plot import plot_report
 from offline_tools.benchmark.report import write_few_sms, write_report, write_table
-from offline_tools.benchmark.rows import float_of, measure_rows
+from offline_tools.benchmark.rows import measure_rows
 from offline_tools.benchmark.timing import percentile
 from offline_tools.build.frames import FramesError
 from offline_tools.build.plan import BuildError, build_plan
+from offline_tools.build.sources import find_float
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -118,7 +119,9 @@ def _measure(args: argparse.Namespace, console: Console) -> list[EngineFigures]:
 
 def _beside_float(figures: EngineFigures, path: Path, engines: Path, images: Path) -> EngineFigures:
     manifest = read_manifest(path)
-    reference = float_of(manifest, engines)
+    reference = find_float(engines, manifest)
+    if reference is None:
+        raise ManifestError(f"no float ONNX of {manifest.model} {manifest.name} in {engines}: it is the reference")
     rows = measure_rows(path, reference, images, 64)
     return replace(figures, rows=rows, accuracy=compare_accuracy(manifest, read_manifest(reference)))
 

@@ -9,11 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cone_detector.engine.manifest import Manifest, ManifestError, read_manifest
-from cone_detector.engine.openvino import OpenVinoEngine
-from cone_detector.engine.tensorrt import TensorRtEngine
+from cone_detector.engine.manifest import read_manifest
 from offline_tools.build.frames import read_canvases
-from offline_tools.build.verify import BOX_LIMIT_PX, SCORE_LIMIT, compare, run_rows
+from offline_tools.build.verify import BOX_LIMIT_PX, SCORE_LIMIT, compare_plan
 
 
 @dataclass(frozen=True)
@@ -41,13 +39,8 @@ def measure_rows(manifest_path: Path, reference: Path, images: Path, pairs: int)
     images: folder or recording, of which up to `pairs` pairs are used. Raises ManifestError, EngineError, FramesError
     or BagError.
     """
-    manifest = read_manifest(manifest_path)
-    frames = read_canvases(images, manifest.canvas, pairs)
-    found = []
-    for engine in (OpenVinoEngine([reference], slots=1), TensorRtEngine([manifest_path], slots=1)):
-        found.append(run_rows(engine, manifest.name, frames))
-        engine.close()
-    agreement = compare(*found)
+    frames = read_canvases(images, read_manifest(manifest_path).canvas, pairs)
+    agreement = compare_plan(manifest_path, reference, frames)
 
     def share(values: NDArray[np.float32], which: float) -> float:
         return round(float(np.percentile(values, which)), 4) if len(values) else 0.0
@@ -62,13 +55,3 @@ def measure_rows(manifest_path: Path, reference: Path, images: Path, pairs: int)
         share(agreement.score, 50),
         share(agreement.score, 99),
     )
-
-
-def float_of(manifest: Manifest, engines: Path) -> Path:
-    """The manifest of a plan's float ONNX in folder `engines`. Raises ManifestError where there is none."""
-    for path in sorted(engines.glob("*.json")):
-        found = read_manifest(path)
-        same = (found.model, found.name, found.canvas) == (manifest.model, manifest.name, manifest.canvas)
-        if same and found.runtime.name == "onnx" and not found.qdq:
-            return path
-    raise ManifestError(f"no float ONNX of {manifest.model} {manifest.name} in {engines}: it is the reference")

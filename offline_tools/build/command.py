@@ -19,8 +19,6 @@ from rich.table import Table
 from cone_detector.engine import cuda, trt_api
 from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import Gpu, ManifestError, Runtime, RuntimeName, read_manifest, write_manifest
-from cone_detector.engine.openvino import OpenVinoEngine
-from cone_detector.engine.tensorrt import TensorRtEngine
 from cone_detector.paths import shared
 from cone_detector.replay.bag_topics import BagError
 from offline_tools.benchmark.limit import measure_limit
@@ -29,7 +27,7 @@ from offline_tools.build.layers import convolutions, count_types, precision_doub
 from offline_tools.build.plan import BuildError, Plan, build_plan
 from offline_tools.build.progress import Durations, shown
 from offline_tools.build.sources import Job, Target, find_float, find_jobs
-from offline_tools.build.verify import Agreement, compare, run_rows
+from offline_tools.build.verify import Agreement, compare_plan
 
 _RUNTIMES: tuple[RuntimeName, ...] = ("tensorrt", "tensorrt-rtx")
 _HASH_DIGITS = 8  # of the content, in the name of a plan
@@ -186,15 +184,10 @@ def _write(job: Job, plan: Plan, folder: Path) -> Path:
 
 
 def _verify(job: Job, staged: Path, options: Options) -> Agreement:
-    reference = find_float(options.engines, job)
+    reference = find_float(options.engines, job.source)
     if reference is None:
         raise VerificationError(f"no float ONNX of {job.source.model} {job.source.name} in {options.engines}")
-    frames = read_canvases(options.frames, job.source.canvas, options.count)
-    rows = []
-    for engine in (OpenVinoEngine([reference], slots=1), TensorRtEngine([staged], slots=1)):
-        rows.append(run_rows(engine, job.source.name, frames))
-        engine.close()
-    return compare(*rows)
+    return compare_plan(staged, reference, read_canvases(options.frames, job.source.canvas, options.count))
 
 
 def _time(staged: Path) -> float:

@@ -122,14 +122,13 @@ def find_jobs(
     return jobs
 
 
-def find_float(directory: Path, job: Job) -> Path | None:
-    """The manifest of the float ONNX that is the reference for a job's rows; None where there is none."""
+def find_float(directory: Path, like: Manifest) -> Path | None:
+    """The manifest of the float ONNX of the same model, pass and canvas, whose rows are the reference; None if none."""
     for path in sorted(directory.glob("*.json")):
         found = read_manifest(path)
-        if found.runtime.name == "onnx" and not found.qdq:
-            same = (found.model, found.name, found.canvas) == (job.source.model, job.source.name, job.source.canvas)
-            if same:
-                return path
+        same = (found.model, found.name, found.canvas) == (like.model, like.name, like.canvas)
+        if same and found.runtime.name == "onnx" and not found.qdq:
+            return path
     return None
 
 

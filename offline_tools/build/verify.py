@@ -5,13 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from cone_detector.engine.contract import Engine
-from cone_detector.engine.manifest import Precision
+from cone_detector.engine.manifest import Precision, read_manifest
+from cone_detector.engine.openvino import OpenVinoEngine
+from cone_detector.engine.tensorrt import TensorRtEngine
 
 # Rows below this score reach no consumer: the lowest confidence that settings allow to matter lies above it.
 SCORE_FLOOR = 0.25
@@ -103,6 +106,19 @@ class Agreement:
         )
 
 
+def compare_plan(plan: Path, reference: Path, frames: Sequence[NDArray[np.uint8]]) -> Agreement:
+    """Runs a plan, and its float ONNX under OpenVINO, on canvases (2, H, W, 3), and compares their rows.
+
+    plan, reference: manifests. Raises ManifestError, and EngineError where one of them does not run here.
+    """
+    name = read_manifest(plan).name
+    rows = []
+    for engine in (OpenVinoEngine([reference], slots=1), TensorRtEngine([plan], slots=1)):
+        rows.append(_run_rows(engine, name, frames))
+        engine.close()
+    return compare(*rows)
+
+
 def compare(reference: Sequence[NDArray[np.float32]], rows: Sequence[NDArray[np.float32]]) -> Agreement:
     """Compares rows, both lists of (2, K, 6), frame by frame."""
     total = own = invented = 0
@@ -139,7 +155,7 @@ def _differences(
     return sides, np.abs(wanted[:, None, 4] - candidates[None, :, 4])
 
 
-def run_rows(engine: Engine, name: str, frames: Iterable[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+def _run_rows(engine: Engine, name: str, frames: Iterable[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
     """Rows (2, K, 6) of pass `name` for each canvas; a pass over a strip looks at the middle of it."""
     manifest = engine.manifests[name]
     top = (manifest.canvas[1] - manifest.strip) // 2 if manifest.strip else 0
