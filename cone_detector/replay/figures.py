@@ -43,6 +43,10 @@ _KNOWN = {
     "data_check": ("checks of the data that models were trained on", "cone-tools data check"),
     "h200": ("engines on a GPU: latency by stage, beside a naive use of the same network", "cone-tools benchmark"),
     "node_60hz": ("the node at 60 Hz: lost pairs, age, memory, CPU time", "cone-replay bench-node"),
+    "node_h200": (
+        "the node at 60 Hz with TensorRT on a GPU, through ROS: latency by stage, cones, lost pairs",
+        "cone-replay run BAG --mode ros --rate 60",
+    ),
     "policy_test": (
         "the node as it drives, all passes of its policy together, on the test split",
         "cone-tools final",
@@ -161,6 +165,25 @@ def _summary(records: Mapping[str, Any]) -> list[Row]:
 
 def _latency(records: Mapping[str, Any]) -> list[Row]:
     """The figures of the node under load."""
+    return [*_node_with_stand_in(records), *_node_on_gpu(records)]
+
+
+def _node_on_gpu(records: Mapping[str, Any]) -> list[Row]:
+    node = records.get("node_h200")
+    if node is None:
+        return []
+    total, pairs = node["latency_ms"]["total"], node["pairs"]
+    return [
+        (
+            f"the whole node at {node['rate_hz']:g} Hz, {node['engine']}: second image to published cones, p50, p99; "
+            f"pairs lost of {pairs['sent']}",
+            f"{total['p50']:.1f} and {total['p99']:.1f} ms; {pairs['sent'] - pairs['processed']}",
+            "node_h200",
+        )
+    ]
+
+
+def _node_with_stand_in(records: Mapping[str, Any]) -> list[Row]:
     node = records.get("node_60hz")
     if node is None:
         return []
@@ -235,7 +258,8 @@ def _machine(record: Mapping[str, Any]) -> str:
     if not isinstance(found, Mapping):
         return ""
     if gpu := found.get("gpu"):
-        return str(gpu if isinstance(gpu, str) else gpu.get("name", ""))
+        # Behind the name its driver may stand.
+        return str(gpu if isinstance(gpu, str) else gpu.get("name", "")).partition(",")[0]
     cores = found.get("cpu_count")
     return f"{found.get('cpu', found.get('name', ''))}" + (f", {cores} cores" if cores else "")
 

@@ -61,7 +61,9 @@ def _cpu_name() -> str:
 
 
 def _gpu_name() -> str:
-    return _output("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader")
+    """Name and driver of each kind of GPU."""
+    lines = _output("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader").splitlines()
+    return "; ".join(dict.fromkeys(lines))
 
 
 def _commit() -> str:

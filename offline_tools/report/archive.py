@@ -48,6 +48,8 @@ KNOWN = {
         Known("stereo.json", Kind.MEASURED, "the accuracy of cones in space",
               "cone-tools stereo --output docs/benchmarks/stereo.json"),
         Known("node_60hz.json", Kind.MEASURED, "the node at camera rate", "cone-replay bench-node"),
+        Known("node_h200.json", Kind.MEASURED, "the node with TensorRT on a GPU",
+              "cone-replay run BAG --mode ros --rate 60"),
         Known("sensitivity.json", Kind.MEASURED, "what INT8 costs module by module",
               "cone-tools sensitivity MANIFEST --data DATASET --json docs/benchmarks/sensitivity.json"),
     )

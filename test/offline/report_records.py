@@ -313,6 +313,19 @@ def node():
     }
 
 
+def node_on_gpu():
+    """As `cone-replay run` writes it."""
+    stages = {"letterbox": 0.5, "inference": 0.84, "stereo": 0.49, "publish": 1.54, "total": 3.91}
+    return {
+        "engine": "net int8, tensorrt on a GPU",
+        "rate_hz": 60.0,
+        "pairs": {"sent": 901, "processed": 901, "dropped": 0},
+        "latency_ms": {name: {"p50": ms, "p99": 2 * ms} for name, ms in stages.items()},
+        "machine": MACHINE,
+        "versions": VERSIONS,
+    }
+
+
 def stereo():
     """As `cone-tools stereo` writes it."""
 
@@ -385,6 +398,7 @@ WRITERS = {
     "adaptive_nvidia-geforce-rtx-4060-simulated.json": adaptive_on_the_car,
     "cpu_pipeline.json": cpu,
     "node_60hz.json": node,
+    "node_h200.json": node_on_gpu,
     "stereo.json": stereo,
     "sensitivity.json": sensitivity,
     "data_check.json": data_check,

@@ -33,11 +33,12 @@ def latency(archive: Archive) -> Section:
         ("rtx4060.json", _car),
         ("cpu_pipeline.json", _cpu),
         ("node_60hz.json", _node),
+        ("node_h200.json", _node_on_gpu),
     ):
         record = archive.find(file)
         if record is not None:
             tell(section, record)
-        elif file == "node_60hz.json":
+        elif file.startswith("node_"):
             section.miss(KNOWN[file].what, KNOWN[file].command)
     return section
 
@@ -195,4 +196,20 @@ def _node(section: Section, record: Node) -> None:
         p99=record.at("total_ms_p99").value(1, " ms"),
         first=record.at("age_p99_ms_first_minute").value(1, " ms"),
         last=record.at("age_p99_ms_last_minute").value(1, " ms"),
+    )
+
+
+def _node_on_gpu(section: Section, record: Node) -> None:
+    stages = record.at("latency_ms")
+    section.say(
+        "**The node with its network.** {engine}, at {rate} through Fast DDS: {sent} pairs were sent and {processed} "
+        "processed. From the second image's arrival to the published result: median {median}, p99 {p99}. Medians of "
+        "its parts: inference {inference}, letterbox {letterbox}, stereo {stereo}, publishing {publish}.",
+        engine=record.at("engine").label(),
+        rate=record.at("rate_hz").value(0, " Hz"),
+        sent=record.at("pairs", "sent").value(0),
+        processed=record.at("pairs", "processed").value(0),
+        median=stages.at("total", "p50").value(1, " ms"),
+        p99=stages.at("total", "p99").value(1, " ms"),
+        **{name: stages.at(name, "p50").value(2, " ms") for name in ("inference", "letterbox", "stereo", "publish")},
     )
