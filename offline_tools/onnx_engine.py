@@ -35,6 +35,7 @@ class OnnxRuntimeEngine:
             self.close_ups = {manifest.name: np.zeros((2, *manifest.input_size[::-1], 3), np.uint8)}
         self.times = PassTimes()
         self.device = "CPU, ONNX Runtime"
+        self.off_cpu = False
         self.notes: tuple[str, ...] = ("for evaluation only",)
         try:
             self._session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])

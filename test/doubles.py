@@ -60,6 +60,7 @@ class TableEngine:
         }
         self.times = PassTimes()
         self.device = "table"
+        self.off_cpu = True
         self.notes: tuple[str, ...] = ()
         self.passes: list[str] = []
         self.tops: list[tuple[int, int]] = []

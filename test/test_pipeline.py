@@ -292,3 +292,20 @@ class TestTracking:
         made = self.tracking()
         made.settings = Settings({"policy.name": "fixed_640"})
         assert made.detect(BLACK, BLACK).track_ids is None
+
+
+@pytest.mark.parametrize("off_cpu", [True, False])
+def test_who_completes_a_pair_lets_the_inference_thread_begin_where_the_network_leaves_the_cpu_alone(
+    off_cpu, monkeypatch
+):
+    """The caller holds the interpreter until it has done what else it has to do: the pair would wait for that."""
+    given_up = []
+    monkeypatch.setattr("cone_detector.pipeline.sleep", given_up.append)
+    made = detector()
+    made.engine.off_cpu = off_cpu
+    with running(made) as (pipeline, log):
+        pipeline.offer(0, 1, BLACK)
+        assert not given_up
+        pipeline.offer(1, 1, BLACK)
+        log.wait(results=1)
+    assert len(given_up) == off_cpu

@@ -40,6 +40,7 @@ class Engine(Protocol):
         detector writes it from the camera images before `infer`, which then reads it and not the slot.
     times: of the last `infer`.
     device: where it runs, for people ("CPU AMD EPYC", "NVIDIA GeForce RTX 4060").
+    off_cpu: whether passes run elsewhere, and so are not slowed down by what else the CPU does.
     notes: what a person should know of how it runs (a CUDA graph that could not be captured, say).
     """
 
@@ -48,6 +49,7 @@ class Engine(Protocol):
     close_ups: Mapping[str, NDArray[np.uint8]]
     times: PassTimes
     device: str
+    off_cpu: bool
     notes: tuple[str, ...]
 
     def infer(self, name: str, slot: int, fresh: bool = True, top: tuple[int, int] = (0, 0)) -> NDArray[np.float32]:

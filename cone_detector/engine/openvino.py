@@ -39,6 +39,7 @@ class OpenVinoEngine:
         self.times = PassTimes()
         self.notes: tuple[str, ...] = ()
         core = ov.Core()
+        self.off_cpu = False
         self.device = f"CPU {core.get_property('CPU', 'FULL_DEVICE_NAME')}"
         options = {
             "PERFORMANCE_HINT": "LATENCY",

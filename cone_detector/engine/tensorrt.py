@@ -55,6 +55,7 @@ class TensorRtEngine:
         self._height = height
         device = cuda.device()
         self.device = device.name
+        self.off_cpu = True
         self.times = PassTimes()
         self.notes: tuple[str, ...] = tuple(
             f"pass {m.name} was built under driver {m.gpu.driver}, this is {device.driver}: `{REBUILD_COMMAND}` "

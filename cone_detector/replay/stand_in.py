@@ -38,6 +38,7 @@ class StandInEngine:
         )
         self.close_ups: Mapping[str, NDArray[np.uint8]] = {}
         self.times = PassTimes(compute_ms=latency_ms)
+        self.off_cpu = True
         self.device = f"stand-in, {latency_ms:g} ms a pass"
         self.notes: tuple[str, ...] = ()
         self._latency_s = latency_ms / 1e3

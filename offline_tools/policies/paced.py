@@ -33,7 +33,7 @@ class _Stopwatch:
         self.manifests: Mapping[str, Manifest] = engine.manifests
         self.slots, self.close_ups = engine.slots, engine.close_ups
         self.times: PassTimes = engine.times
-        self.device, self.notes = engine.device, engine.notes
+        self.device, self.off_cpu, self.notes = engine.device, engine.off_cpu, engine.notes
         self.spent_ms: list[float] = []
 
     def infer(self, name: str, slot: int, fresh: bool = True, top: tuple[int, int] = (0, 0)) -> NDArray[np.float32]:

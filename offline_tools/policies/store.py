@@ -42,6 +42,7 @@ class RowStore:
         self.close_ups: Mapping[str, NDArray[np.uint8]] = {}
         self.times = PassTimes()
         self.device = engine.device
+        self.off_cpu = engine.off_cpu
         self.notes: tuple[str, ...] = ()
 
     def show(self, frame: str, read: Callable[[], tuple[Frame, Frame]]) -> None:
