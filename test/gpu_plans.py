@@ -17,13 +17,13 @@ from cone_detector.engine.contract import EngineError
 from cone_detector.engine.manifest import read_manifest
 
 
-def no_gpu() -> str:
-    """Why tests on a GPU cannot run here; empty where they can."""
+def gpu_marks() -> list[pytest.MarkDecorator]:
+    """For tests on a GPU: they are skipped where there is none, and say why."""
     try:
         cuda.device()
     except EngineError as error:
-        return str(error)
-    return ""
+        return [pytest.mark.gpu, pytest.mark.skip(reason=str(error))]
+    return [pytest.mark.gpu]
 
 
 def plans_folder(factory: pytest.TempPathFactory) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gpu_plans import both_passes, no_gpu, noise_pictures, plans_folder
+from gpu_plans import both_passes, gpu_marks, noise_pictures, plans_folder
 from numpy.typing import NDArray
 
 from cone_detector.engine.tensorrt import TensorRtEngine
@@ -20,12 +20,11 @@ from offline_tools.build.frames import read_canvases
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    reason = no_gpu()
+    marks = gpu_marks()
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.gpu)
-            if reason:
-                item.add_marker(pytest.mark.skip(reason=reason))
+            for mark in marks:
+                item.add_marker(mark)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,8 @@
 """The node with an engine that breaks in service, as a GPU does: after some passes each further one fails.
 
 Argument: "once", and an engine made anew works; "lost", and only one that is asked for on the CPU does; "hang", and the
-pass never ends; or "full", and only one that is asked for on the CPU can be opened at all.
+pass never ends; or "full", and only one that is asked for on the CPU can be opened at all. On a real GPU also "cuda":
+the network is told to write where no memory is, after which nothing runs on the GPU until the process ends.
 """
 
 import sys
@@ -13,6 +14,7 @@ from cone_detector.node import ConeDetectorNode, main
 from cone_detector.ros.session import load_engine
 
 _PASSES = 20
+_NO_MEMORY = 4096
 
 
 class Loader:
@@ -43,10 +45,19 @@ def breaking(engine, kind):
             if kind == "hang":
                 print("from here on it hangs", flush=True)
                 threading.Event().wait()
-            raise EngineError("pass 640 failed on the GPU")
+            if kind != "cuda":
+                raise EngineError("pass 640 failed on the GPU")
+            write_nowhere(engine)
         return infer(*arguments)
 
     engine.infer = infer_or_fail
+
+
+def write_nowhere(engine):
+    for plan in engine._passes.values():
+        # What was captured in a graph keeps its addresses.
+        plan.drop_graphs()
+        plan._context.set_tensor_address("detections", _NO_MEMORY)
 
 
 if __name__ == "__main__":

@@ -5,14 +5,14 @@ import math
 from pathlib import Path
 
 import pytest
-from gpu_plans import both_passes, no_gpu, plans_folder
+from gpu_plans import both_passes, gpu_marks, plans_folder
 from harness import NodeProcess, blank_image, values_of
 
 from cone_detector.engine import cuda
 
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(bool(no_gpu()), reason=no_gpu())]
+pytestmark = gpu_marks()
 
-LOSING = str(Path(__file__).with_name("node_losing_its_gpu.py"))
+NODE = str(Path(__file__).with_name("failing_node.py"))
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_the_node_serves_from_the_gpu_and_tells_the_gpus_own_times(folder, rig):
 
 
 def test_a_cuda_error_in_service_is_reported_and_the_cpu_goes_on(folder, rig):
-    with NodeProcess((LOSING,), **{"engine.directory": folder}) as node:
+    with NodeProcess((NODE, "cuda"), **{"engine.directory": folder}) as node:
         rig.meet(node)
 
         def send():
